@@ -1,0 +1,1 @@
+"""The pure engine: events and a pack in, verdicts out."""

@@ -1,0 +1,1 @@
+"""What the product does, with no speech model and no queue loop in it."""

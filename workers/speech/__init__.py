@@ -1,0 +1,1 @@
+"""Recordings in, segments with speakers and times out."""
