@@ -1,0 +1,151 @@
+"""Converts Whisper weights from CTranslate2's model.bin to a checkpoint of openai-whisper."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+FORMAT_VERSION = 6
+SPEC = "WhisperSpec"
+DTYPES = {0: "<f4", 1: "<i1", 2: "<i2", 3: "<i4", 4: "<f2"}
+FLOATS = ("<f4", "<f2")
+Arrays = dict[str, "np.ndarray[Any, Any]"]
+Tensors = dict[str, torch.Tensor]
+
+
+class ConversionError(RuntimeError):
+    """The file is not the kind of model.bin that can be converted."""
+
+
+class _Reader:
+    """Reads the little-endian fields of model.bin one after another."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, count: int) -> memoryview:
+        if self._at + count > len(self._data):
+            raise ConversionError("model.bin ends too early")
+        piece = self._data[self._at : self._at + count]
+        self._at += count
+        return piece
+
+    def number(self, form: str) -> int:
+        return int(struct.unpack(form, self.take(struct.calcsize(form)))[0])
+
+    def text(self) -> str:
+        # The stored length counts a closing NUL.
+        return bytes(self.take(self.number("<H"))).rstrip(b"\0").decode("ascii")
+
+
+def convert(source: Path, target: Path) -> None:
+    """Write the checkpoint for the float model.bin at `source`; raise `ConversionError`."""
+    arrays = _read_arrays(memoryview(source.read_bytes()))
+    state = dict(_state(arrays))
+    torch.save({"dims": _dims(arrays), "model_state_dict": state}, target)
+
+
+def _read_arrays(data: memoryview) -> Arrays:
+    reader = _Reader(data)
+    version = reader.number("<I")
+    spec = reader.text()
+    if version != FORMAT_VERSION or spec != SPEC:
+        raise ConversionError(f"expected {SPEC} in format {FORMAT_VERSION}")
+    reader.number("<I")
+    arrays: Arrays = {}
+    for _ in range(reader.number("<I")):
+        name = reader.text()
+        shape = tuple(reader.number("<I") for _ in range(reader.number("<B")))
+        dtype = DTYPES.get(reader.number("<B"))
+        raw = reader.take(reader.number("<I"))
+        if dtype is None:
+            raise ConversionError("model.bin holds a number format that is not supported")
+        arrays[name] = np.frombuffer(raw, dtype=dtype).reshape(shape)
+    return arrays
+
+
+def _float(arrays: Arrays, name: str) -> torch.Tensor:
+    array = arrays[name]
+    if array.dtype.str not in FLOATS:
+        raise ConversionError("the weights are quantised; convert from a float model.bin")
+    return torch.from_numpy(array.copy())
+
+
+def _dims(arrays: Arrays) -> dict[str, int]:
+    audio = arrays["encoder/position_encodings/encodings"].shape
+    text = arrays["decoder/position_encodings/encodings"].shape
+    return {
+        "n_mels": arrays["encoder/conv1/weight"].shape[1],
+        "n_audio_ctx": audio[0],
+        "n_audio_state": audio[1],
+        "n_audio_head": int(arrays["encoder/num_heads"]),
+        "n_audio_layer": _layers(arrays, "encoder"),
+        "n_vocab": arrays["decoder/embeddings/weight"].shape[0],
+        "n_text_ctx": text[0],
+        "n_text_state": text[1],
+        "n_text_head": int(arrays["decoder/num_heads"]),
+        "n_text_layer": _layers(arrays, "decoder"),
+    }
+
+
+def _layers(arrays: Arrays, side: str) -> int:
+    found = {name.split("/")[1] for name in arrays if name.startswith(f"{side}/layer_")}
+    return len(found - {"layer_norm"})
+
+
+def _state(arrays: Arrays) -> Iterator[tuple[str, torch.Tensor]]:
+    for conv in ("conv1", "conv2"):
+        yield f"encoder.{conv}.weight", _float(arrays, f"encoder/{conv}/weight")
+        yield f"encoder.{conv}.bias", _float(arrays, f"encoder/{conv}/bias")
+    yield "decoder.token_embedding.weight", _float(arrays, "decoder/embeddings/weight")
+    yield from _norm(arrays, "encoder/layer_norm", "encoder.ln_post")
+    yield from _norm(arrays, "decoder/layer_norm", "decoder.ln")
+    for side in ("encoder", "decoder"):
+        positions = _float(arrays, f"{side}/position_encodings/encodings")
+        yield f"{side}.positional_embedding", positions
+        for layer in range(_layers(arrays, side)):
+            yield from _block(arrays, f"{side}/layer_{layer}", f"{side}.blocks.{layer}")
+
+
+def _block(arrays: Arrays, source: str, target: str) -> Iterator[tuple[str, torch.Tensor]]:
+    attention = f"{source}/self_attention"
+    yield from _norm(arrays, f"{attention}/layer_norm", f"{target}.attn_ln")
+    yield from _fused(arrays, f"{attention}/linear_0", f"{target}.attn", ("query", "key", "value"))
+    yield from _linear(arrays, f"{attention}/linear_1", f"{target}.attn.out")
+    cross = f"{source}/attention"
+    if f"{cross}/linear_0/weight" in arrays:
+        yield from _norm(arrays, f"{cross}/layer_norm", f"{target}.cross_attn_ln")
+        yield from _linear(arrays, f"{cross}/linear_0", f"{target}.cross_attn.query")
+        yield from _fused(arrays, f"{cross}/linear_1", f"{target}.cross_attn", ("key", "value"))
+        yield from _linear(arrays, f"{cross}/linear_2", f"{target}.cross_attn.out")
+    yield from _norm(arrays, f"{source}/ffn/layer_norm", f"{target}.mlp_ln")
+    yield from _linear(arrays, f"{source}/ffn/linear_0", f"{target}.mlp.0")
+    yield from _linear(arrays, f"{source}/ffn/linear_1", f"{target}.mlp.2")
+
+
+def _norm(arrays: Arrays, source: str, target: str) -> Iterator[tuple[str, torch.Tensor]]:
+    yield f"{target}.weight", _float(arrays, f"{source}/gamma")
+    yield f"{target}.bias", _float(arrays, f"{source}/beta")
+
+
+def _linear(arrays: Arrays, source: str, target: str) -> Iterator[tuple[str, torch.Tensor]]:
+    yield f"{target}.weight", _float(arrays, f"{source}/weight")
+    yield f"{target}.bias", _float(arrays, f"{source}/bias")
+
+
+def _fused(
+    arrays: Arrays, source: str, target: str, parts: tuple[str, ...]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """CTranslate2 stacks the projections of one attention; Whisper's key projection has no bias."""
+    weights = _float(arrays, f"{source}/weight").chunk(len(parts))
+    biases = _float(arrays, f"{source}/bias").chunk(len(parts))
+    for part, weight, bias in zip(parts, weights, biases, strict=True):
+        yield f"{target}.{part}.weight", weight.clone()
+        if part != "key":
+            yield f"{target}.{part}.bias", bias.clone()
+        elif bool(bias.any()):
+            raise ConversionError("a key projection has a bias: this is not a Whisper model")
