@@ -1,0 +1,113 @@
+"""What a fact condition is given and what it gives back."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Protocol
+
+from rules.events import Case, Speaker
+from rules.model import CaseHistory, Contact, Disposition, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one segment's raw text: `segment` counts from 0, characters from 0, end exclusive.
+
+    In a message or letter (`text`) and in a visit's notes the segment is 0.
+    """
+
+    segment: int
+    char_start: int
+    char_end: int
+    heard: str
+    quote: str
+    speaker: Speaker | None
+    turn: int
+    start: float | None = None
+    end: float | None = None
+    match: str = "exact"
+    confidence: float = 1.0
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Everything one side says until the other speaks; `text` is normalised, `raw` as received."""
+
+    index: int
+    speaker: Speaker
+    text: str
+    raw: str
+    start: float
+    end: float
+    segments: tuple[int, ...]
+    trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A sum of money that somebody named, in CNY; `approximate` where 多, 左右, 约, 几 … stand by it."""
+
+    amount: Decimal
+    approximate: bool
+    at: Span
+
+
+class Words(Protocol):
+    """What the engine can say of the words of a contact."""
+
+    def said(self, cue: str, contact: Contact) -> tuple[Span, ...]:
+        """Places where the cue holds, in order."""
+
+    def turns(self, contact: Contact) -> tuple[Turn, ...]:
+        """The turns of the contact, in order; a message is one turn of the collector."""
+
+    def sums(self, contact: Contact) -> tuple[Sum, ...]:
+        """The sums of money named in the contact, in order."""
+
+    def sounds(self, needle: str, contact: Contact, *, turns: int | None) -> Span | None:
+        """The first place where the collector says something that sounds like `needle`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactContext:
+    """One contact in its history, as a fact condition sees it."""
+
+    history: CaseHistory
+    contact: Contact
+    index: int
+    case: Case | None
+    parameters: Mapping[str, Any]
+    arguments: Mapping[str, Any]
+    words: Words
+
+    def said(self, cue: str, contact: Contact | None = None) -> tuple[Span, ...]:
+        """Hits of a cue in this contact, or in another one of the history."""
+        return self.words.said(cue, contact or self.contact)
+
+    def turns(self, contact: Contact | None = None) -> tuple[Turn, ...]:
+        """Turns of this contact, or of another one of the history."""
+        return self.words.turns(contact or self.contact)
+
+    def sums(self, contact: Contact | None = None) -> tuple[Sum, ...]:
+        """Sums of money named in this contact, or in another one of the history."""
+        return self.words.sums(contact or self.contact)
+
+    def sounds(self, needle: str, *, turns: int | None = None) -> Span | None:
+        """Where the collector says something like `needle` (in the first `turns` collector turns)."""
+        return self.words.sounds(needle, self.contact, turns=turns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactHit:
+    """One reason why a condition holds; `unknown` instead says why it cannot be decided."""
+
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    missing: str | None = None
+    disposition: Disposition | None = None
+    severity: Severity | None = None
+    at: Span | None = None
+    unknown: str | None = None
+
+
+FactCondition = Callable[[ContactContext], Iterable[FactHit]]
