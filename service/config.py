@@ -1,0 +1,97 @@
+"""Every setting of the service, read once from the environment (prefix `HEGUI_`)."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What an operator may set; units stand in the names."""
+
+    model_config = SettingsConfigDict(env_prefix="HEGUI_", frozen=True, extra="ignore")
+
+    environment: Literal["development", "production"] = Field(
+        default="development", description="Marks API keys and picks the log format."
+    )
+    database_url: SecretStr = Field(
+        default=SecretStr(""), description="libpq URL of the application role (hegui_app)."
+    )
+    database_owner_url: SecretStr = Field(
+        default=SecretStr(""), description="libpq URL of the owner role; migrations alone use it."
+    )
+    app_role_password: SecretStr = Field(
+        default=SecretStr(""),
+        description="Password that migrations give to hegui_app; empty leaves it as it is.",
+    )
+    database_pool_size: int = Field(
+        default=8, ge=1, le=200, description="Connections of one process for reads and steps."
+    )
+    ingest_pool_size: int = Field(
+        default=8, ge=1, le=200, description="Connections of one process for webhooks."
+    )
+    pool_timeout_s: float = Field(
+        default=3.0, gt=0, description="How long a request waits for a connection before a 503."
+    )
+    object_dir: Path = Field(
+        default=Path("var/objects"), description="Folder of the recordings, by tenant and hash."
+    )
+    public_base_url: str = Field(
+        default="http://127.0.0.1:8080", description="Address that links in alerts start with."
+    )
+    body_max_kb: int = Field(
+        default=256, ge=1, le=16_384, description="Largest webhook or JSON body."
+    )
+    recording_max_mb: int = Field(default=200, ge=1, description="Largest recording.")
+    recording_wait_hours: int = Field(
+        default=24, ge=0, description="How long an announced recording is waited for."
+    )
+    retention_floor_days: int = Field(
+        default=1827,
+        ge=1,
+        description="First retention of a recording, from receipt (five years); only ever raised.",
+    )
+    secret_overlap_hours: int = Field(
+        default=24, ge=0, description="How long a rotated webhook secret stays valid."
+    )
+    engine: Literal["openai-whisper", "faster-whisper"] = Field(
+        default="openai-whisper", description="Speech engine."
+    )
+    model: str = Field(default="", description="Speech model name or path; empty: the default.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="auto: console in development, json in production."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Lowest level that is written."
+    )
+    alert_timeout_s: float = Field(
+        default=15.0, gt=0, description="Time limit of one alert delivery."
+    )
+    fetch_timeout_s: float = Field(
+        default=120.0, gt=0, description="Time limit of fetching one recording by its URL."
+    )
+    egress_allow: str = Field(
+        default="",
+        description="Comma list of host:port that may be called though private or plain http.",
+    )
+
+    @property
+    def egress_hosts(self) -> frozenset[str]:
+        """The entries of `egress_allow`, lower case, each `host:port`."""
+        entries = (entry.strip().lower() for entry in self.egress_allow.split(","))
+        return frozenset(entry for entry in entries if entry)
+
+    @property
+    def logs_as_json(self) -> bool:
+        """Whether log lines are JSON."""
+        if self.log_format == "auto":
+            return self.environment == "production"
+        return self.log_format == "json"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return the settings of this process; tests call `settings.cache_clear()` after a change."""
+    return Settings()

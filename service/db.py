@@ -1,0 +1,115 @@
+"""The only door to the database: sessions that name their tenant, and the only commits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
+from sqlalchemy import Engine, create_engine, text
+from sqlmodel import Session
+
+from service.config import settings
+from service.errors import UnavailableError
+
+# With the defaults of libpq a cut link blocks for minutes; with these it fails within six seconds.
+LINK_LIMITS: dict[str, int] = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 4000,
+}
+_NAME_TENANT = text(
+    "select set_config('app.tenant_id', :tenant, true), set_config('app.agency_id', :agency, true)"
+)
+
+
+def conninfo(url: str, *, application: str = "hegui") -> str:
+    """Return the libpq connection string of a URL with our limits on dead links."""
+    if not url:
+        raise UnavailableError("HEGUI_DATABASE_URL is not set")
+    return make_conninfo(url, application_name=application, **LINK_LIMITS)
+
+
+@lru_cache(maxsize=1)
+def engine() -> Engine:
+    """Return the engine of this process, connected as the application role."""
+    config = settings()
+    dsn = conninfo(config.database_url.get_secret_value())
+    return create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(dsn),
+        pool_size=config.database_pool_size,
+        max_overflow=0,
+        pool_timeout=config.pool_timeout_s,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+
+
+@lru_cache(maxsize=1)
+def pool() -> ConnectionPool[psycopg.Connection[Any]]:
+    """Return the pool of raw autocommit connections for one-statement transactions."""
+    config = settings()
+    return ConnectionPool(
+        conninfo(config.database_url.get_secret_value(), application="hegui-ingest"),
+        min_size=1,
+        max_size=config.ingest_pool_size,
+        timeout=config.pool_timeout_s,
+        kwargs={"autocommit": True, "prepare_threshold": 1},
+        open=True,
+        name="ingest",
+    )
+
+
+def dispose() -> None:
+    """Close every connection of this process; the next use opens new ones."""
+    if engine.cache_info().currsize:
+        engine().dispose()
+        engine.cache_clear()
+    if pool.cache_info().currsize:
+        pool().close()
+        pool.cache_clear()
+
+
+@contextmanager
+def tenant_session(tenant_id: UUID, *, agency_id: UUID | None = None) -> Iterator[Session]:
+    """Open one transaction that sees one tenant, and with `agency_id` only that agency's rows.
+
+    Commits at the end of the block, rolls back on any error.
+    """
+    with Session(engine(), expire_on_commit=False) as session, session.begin():
+        session.connection().execute(
+            _NAME_TENANT, {"tenant": str(tenant_id), "agency": str(agency_id or "")}
+        )
+        yield session
+
+
+@contextmanager
+def front_door_session() -> Iterator[Session]:
+    """Open one transaction that names no tenant: it sees tenants, keys and webhook sources only."""
+    with Session(engine(), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def tenant_connection(tenant_id: UUID) -> Iterator[psycopg.Connection[Any]]:
+    """Open one transaction on a raw connection that sees one tenant; commits at the end."""
+    with pool().connection() as connection, connection.transaction():
+        connection.execute(
+            "select set_config('app.tenant_id', %s, true), set_config('app.agency_id', '', true)",
+            (str(tenant_id),),
+        )
+        yield connection
+
+
+def is_ready() -> bool:
+    """Tell whether the database answers and holds our schema."""
+    with front_door_session() as session:
+        found = session.connection().execute(text("select to_regclass('public.event')")).scalar()
+    return found is not None

@@ -1,0 +1,187 @@
+"""The errors that callers see, each with its status and stable code.
+
+ServiceError                      500  internal
+├── RefusedError                  400  bad_request
+│   ├── BadSignatureError         401  bad_signature · timestamp_out_of_tolerance
+│   ├── BadKeyError               401  bad_api_key
+│   ├── ForbiddenError            403  forbidden
+│   ├── NotFoundError             404  not_found
+│   ├── ConflictError             409  conflict · idempotency_conflict · interaction_of_other_case
+│   ├── LengthRequiredError       411  length_required
+│   ├── TooLargeError             413  too_large
+│   ├── UnsupportedEncodingError  415  unsupported_encoding
+│   └── InvalidInputError         422  invalid_input
+│       └── DigestMismatchError   422  digest_mismatch
+└── UnavailableError              503  unavailable
+    └── StorageFullError          507  storage_full
+
+One handler in `service.app` answers all of them as RFC 9457 problem JSON. Messages never carry
+personal data: they name fields, not values.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One field that is wrong, and what it should be; never the value itself."""
+
+    field: str
+    message: str
+
+
+class ServiceError(Exception):
+    """Something inside failed."""
+
+    status: ClassVar[int] = 500
+    code: str = "internal"
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        code: str | None = None,
+        errors: tuple[FieldProblem, ...] = (),
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail or self.title)
+        self.detail = detail or self.title
+        self.code = code or self.code
+        self.errors = errors
+        self.extra = dict(extra or {})
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that the answer needs beside its body."""
+        return {}
+
+    def problem(self) -> dict[str, Any]:
+        """Return the RFC 9457 document."""
+        document: dict[str, Any] = {
+            "type": f"urn:hegui:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            **self.extra,
+        }
+        if self.errors:
+            document["errors"] = [
+                {"field": problem.field, "message": problem.message} for problem in self.errors
+            ]
+        return document
+
+
+class RefusedError(ServiceError):
+    """The request cannot be taken as it is."""
+
+    status = 400
+    code = "bad_request"
+    title = "Bad request"
+
+
+class BadSignatureError(RefusedError):
+    """The webhook's signature does not hold; nothing says why."""
+
+    status = 401
+    code = "bad_signature"
+    title = "Signature refused"
+
+
+class BadKeyError(RefusedError):
+    """No live API key came with the request."""
+
+    status = 401
+    code = "bad_api_key"
+    title = "API key refused"
+
+    def headers(self) -> dict[str, str]:
+        """Name the scheme that is asked for."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class ForbiddenError(RefusedError):
+    """The key is good, but not for this."""
+
+    status = 403
+    code = "forbidden"
+    title = "Not allowed with this key"
+
+
+class NotFoundError(RefusedError):
+    """There is no such thing for this caller."""
+
+    status = 404
+    code = "not_found"
+    title = "Not found"
+
+
+class ConflictError(RefusedError):
+    """What is asked contradicts what is stored."""
+
+    status = 409
+    code = "conflict"
+    title = "Conflict"
+
+
+class LengthRequiredError(RefusedError):
+    """The length of the body must be declared."""
+
+    status = 411
+    code = "length_required"
+    title = "Length required"
+
+
+class TooLargeError(RefusedError):
+    """The body is larger than the limit."""
+
+    status = 413
+    code = "too_large"
+    title = "Body too large"
+
+
+class UnsupportedEncodingError(RefusedError):
+    """The body is compressed; it must come as it was signed."""
+
+    status = 415
+    code = "unsupported_encoding"
+    title = "Compressed bodies are not taken"
+
+
+class InvalidInputError(RefusedError):
+    """The content is malformed; `errors` names the fields."""
+
+    status = 422
+    code = "invalid_input"
+    title = "Invalid input"
+
+
+class DigestMismatchError(InvalidInputError):
+    """The bytes do not have the hash they were sent under."""
+
+    code = "digest_mismatch"
+    title = "The bytes do not match their hash"
+
+
+class UnavailableError(ServiceError):
+    """Something we stand on is away for the moment; the sender should repeat."""
+
+    status = 503
+    code = "unavailable"
+    title = "Temporarily unavailable"
+    retry_after_s: ClassVar[int] = 2
+
+    def headers(self) -> dict[str, str]:
+        """Say when to come back."""
+        return {"Retry-After": str(self.retry_after_s)}
+
+
+class StorageFullError(UnavailableError):
+    """No room is left for the bytes."""
+
+    status = 507
+    code = "storage_full"
+    title = "Storage is full"
+    retry_after_s = 60

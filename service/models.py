@@ -1,0 +1,409 @@
+"""The tables; every one with `tenant_id` first in its keys is fenced by row-level security."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+from service.clock import now
+
+NAMES = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "pk": "%(table_name)s_pkey",
+}
+metadata: MetaData = SQLModel.metadata
+metadata.naming_convention = NAMES
+
+MOMENT: Any = DateTime(timezone=True)
+TEXT: Any = Text
+JSON: Any = JSONB
+
+
+class Actor(StrEnum):
+    """Who holds an API key."""
+
+    LENDER = "lender"
+    AGENCY = "agency"
+    REGULATOR = "regulator"
+
+
+class Scope(StrEnum):
+    """What a key may do: administer, send and read, or read."""
+
+    ADMIN = "admin"
+    SEND = "send"
+    READ = "read"
+
+
+class InteractionState(StrEnum):
+    """How far an interaction has come on the road."""
+
+    ACCEPTED = "accepted"
+    WAITING = "waiting"
+    FETCHING = "fetching"
+    TRANSCRIBING = "transcribing"
+    TRANSCRIBED = "transcribed"
+    UNDECODABLE = "undecodable"
+    MISSING = "missing"
+    CHECKED = "checked"
+
+
+class AlertState(StrEnum):
+    """What became of an alert."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+def _among(column: str, values: type[StrEnum], *, optional: bool = False) -> CheckConstraint:
+    words = ", ".join(f"'{value.value}'" for value in values)
+    test = f"{column} in ({words})"
+    return CheckConstraint(f"{column} is null or {test}" if optional else test, name=column)
+
+
+def _to(table: str, column: str) -> ForeignKeyConstraint:
+    """Reference another fenced table by tenant and id, so no row can point across the fence."""
+    return ForeignKeyConstraint(["tenant_id", column], [f"{table}.tenant_id", f"{table}.id"])
+
+
+class Tenant(SQLModel, table=True):
+    """A lender. Not fenced: it is read before a tenant is known."""
+
+    __tablename__ = "tenant"
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    name: str = Field(sa_type=TEXT)
+    created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+
+
+class ApiKey(SQLModel, table=True):
+    """The digest of a credential and whom it speaks for. Not fenced: it names the tenant."""
+
+    __tablename__ = "api_key"
+    __table_args__ = (
+        UniqueConstraint("key_id"),
+        _to("agency", "agency_id"),
+        CheckConstraint("actor in ('lender', 'agency', 'regulator')", name="actor"),
+        CheckConstraint("scope in ('admin', 'send', 'read')", name="scope"),
+        CheckConstraint("(actor = 'agency') = (agency_id is not null)", name="agency_has_id"),
+        CheckConstraint(
+            "actor <> 'regulator' or (period_from is not null and period_to is not null)",
+            name="regulator_has_period",
+        ),
+        Index(None, "tenant_id"),
+    )
+
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    key_id: str = Field(sa_type=TEXT)
+    digest: str = Field(sa_type=TEXT)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    actor: str = Field(sa_type=TEXT)
+    scope: str = Field(sa_type=TEXT)
+    agency_id: UUID | None = None
+    label: str = Field(sa_type=TEXT)
+    created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    expires_at: datetime | None = Field(default=None, sa_type=MOMENT)
+    revoked_at: datetime | None = Field(default=None, sa_type=MOMENT)
+    period_from: datetime | None = Field(default=None, sa_type=MOMENT)
+    period_to: datetime | None = Field(default=None, sa_type=MOMENT)
+
+
+class WebhookSource(SQLModel, table=True):
+    """The signing secrets of an agency's webhooks. Not fenced: the URL names only the agency."""
+
+    __tablename__ = "webhook_source"
+    __table_args__ = (_to("agency", "agency_id"),)
+
+    agency_id: UUID = Field(primary_key=True)
+    tenant_id: UUID = Field(foreign_key="tenant.id")
+    secret_current: str = Field(sa_type=TEXT)
+    secret_previous: str | None = Field(default=None, sa_type=TEXT)
+    previous_until: datetime | None = Field(default=None, sa_type=MOMENT)
+
+
+class Agency(SQLModel, table=True):
+    """A collection firm as one lender knows it."""
+
+    __tablename__ = "agency"
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    name: str = Field(sa_type=TEXT)
+    created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+
+
+class EventRow(SQLModel, table=True):
+    """One accepted event as it came; its id is the receipt. `occurred_at` is its `timestamp`."""
+
+    __tablename__ = "event"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "agency_id", "message_id"),
+        _to("agency", "agency_id"),
+        Index(None, "tenant_id", "case_id"),
+    )
+
+    tenant_id: UUID = Field(primary_key=True)
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    agency_id: UUID
+    message_id: str = Field(sa_type=TEXT)
+    body_sha256: str = Field(sa_type=TEXT)
+    body: dict[str, Any] = Field(sa_type=JSON)
+    kind: str = Field(sa_type=TEXT)
+    case_id: str = Field(sa_type=TEXT)
+    interaction_id: str | None = Field(default=None, sa_type=TEXT)
+    occurred_at: datetime = Field(sa_type=MOMENT)
+    received_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+
+
+class CollectionCase(SQLModel, table=True):
+    """A case's bookkeeping: it needs a check while `checked` is behind `wanted`.
+
+    Whoever adds something to a case raises `wanted` first, and a check claims this row before it
+    reads events; so the row's lock puts them in order and no event is overlooked.
+    """
+
+    __tablename__ = "collection_case"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "case_id"),
+        Index(
+            "collection_case_unchecked_idx",
+            "tenant_id",
+            "lease_until",
+            postgresql_where=text("checked < wanted"),
+        ),
+    )
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    case_id: str = Field(sa_type=TEXT)
+    wanted: int = 0
+    checked: int = 0
+    attempt: int = 0
+    tries: int = 0  # claims since a check was last stored; work that keeps dying is set aside
+    lease_until: datetime | None = Field(default=None, sa_type=MOMENT)
+
+
+class InteractionRow(SQLModel, table=True):
+    """One contact, as its latest event describes it (`event_id`, `as_of`)."""
+
+    __tablename__ = "interaction"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "agency_id", "interaction_id"),
+        _to("agency", "agency_id"),
+        _to("event", "event_id"),
+        _among("state", InteractionState),
+        Index(None, "tenant_id", "case_id"),
+        Index(None, "tenant_id", "started_at", "id"),
+        Index(None, "tenant_id", "recording_sha256"),
+        Index(
+            "interaction_unheard_idx",
+            "tenant_id",
+            "state",
+            "received_at",
+            postgresql_where=text("state in ('waiting', 'fetching', 'transcribing')"),
+        ),
+    )
+
+    tenant_id: UUID = Field(primary_key=True)
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    agency_id: UUID
+    interaction_id: str = Field(sa_type=TEXT)
+    case_id: str = Field(sa_type=TEXT)
+    event_id: UUID
+    as_of: datetime = Field(sa_type=MOMENT)
+    channel: str = Field(sa_type=TEXT)
+    direction: str = Field(sa_type=TEXT)
+    started_at: datetime = Field(sa_type=MOMENT)
+    recording_sha256: str | None = Field(default=None, sa_type=TEXT)
+    state: str = Field(sa_type=TEXT)
+    reason: str | None = Field(default=None, sa_type=TEXT)
+    outcome: str | None = Field(default=None, sa_type=TEXT)
+    verdict_id: UUID | None = None
+    attempt: int = 0
+    tries: int = 0  # claims since a step was last stored
+    lease_until: datetime | None = Field(default=None, sa_type=MOMENT)
+    received_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+
+
+class RecordingRow(SQLModel, table=True):
+    """The bytes we hold under a hash; a trigger keeps `retain_until` from ever going down."""
+
+    __tablename__ = "recording"
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    sha256: str = Field(primary_key=True, sa_type=TEXT)
+    size_bytes: int = Field(sa_type=BigInteger)
+    received_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    retain_until: datetime = Field(sa_type=MOMENT)
+
+
+class TranscriptRow(SQLModel, table=True):
+    """What the speech engine heard in an interaction's recording; its segments as one document."""
+
+    __tablename__ = "transcript"
+    __table_args__ = (_to("interaction", "interaction_id"),)
+
+    tenant_id: UUID = Field(primary_key=True)
+    interaction_id: UUID = Field(primary_key=True)
+    recording_sha256: str | None = Field(default=None, sa_type=TEXT)
+    segments: list[dict[str, Any]] = Field(sa_type=JSON)
+    engine: str = Field(sa_type=TEXT)
+    model_digest: str = Field(sa_type=TEXT)
+    parameters: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    decoded_seconds: float | None = None
+    untrusted_share: float = 0.0
+    created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+
+
+class VerdictRow(SQLModel, table=True):
+    """One check's outcome; a later check that differs adds a revision and takes `is_current`."""
+
+    __tablename__ = "verdict"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "interaction_id", "revision"),
+        _to("interaction", "interaction_id"),
+        Index(
+            "verdict_current_idx",
+            "tenant_id",
+            "interaction_id",
+            unique=True,
+            postgresql_where=text("is_current"),
+        ),
+    )
+
+    tenant_id: UUID = Field(primary_key=True)
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    interaction_id: UUID
+    revision: int
+    outcome: str = Field(sa_type=TEXT)
+    reasons: list[str] = Field(default_factory=list, sa_type=JSON)
+    pack: str = Field(sa_type=TEXT)
+    pack_digest: str = Field(sa_type=TEXT)
+    findings_digest: str = Field(sa_type=TEXT)
+    evaluated_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    is_current: bool = True
+
+
+class FindingRow(SQLModel, table=True):
+    """One finding of a verdict; `doc` is its whole public document."""
+
+    __tablename__ = "finding"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "verdict_id", "position"),
+        _to("verdict", "verdict_id"),
+        _to("interaction", "interaction_id"),
+        _to("agency", "agency_id"),
+        Index(None, "tenant_id", "started_at", "id"),
+        Index(None, "tenant_id", "rule"),
+        Index(None, "tenant_id", "interaction_id"),
+    )
+
+    tenant_id: UUID = Field(primary_key=True)
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    verdict_id: UUID
+    interaction_id: UUID
+    agency_id: UUID
+    position: int
+    rule: str = Field(sa_type=TEXT)
+    severity: str = Field(sa_type=TEXT)
+    disposition: str = Field(sa_type=TEXT)
+    doc: dict[str, Any] = Field(sa_type=JSON)
+    started_at: datetime = Field(sa_type=MOMENT)
+
+
+class Endpoint(SQLModel, table=True):
+    """Where the lender wants its alerts, and the secret they are signed with."""
+
+    __tablename__ = "endpoint"
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    url: str = Field(sa_type=TEXT)
+    secret: str = Field(sa_type=TEXT)
+    active: bool = True
+    disabled_reason: str | None = Field(default=None, sa_type=TEXT)
+    failing_since: datetime | None = Field(default=None, sa_type=MOMENT)
+    paused_until: datetime | None = Field(default=None, sa_type=MOMENT)
+    created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+
+
+class AlertRow(SQLModel, table=True):
+    """One message for one endpoint; `message_id` stays the same over all attempts."""
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        UniqueConstraint("tenant_id", "verdict_id", "endpoint_id"),
+        _to("endpoint", "endpoint_id"),
+        _to("interaction", "interaction_id"),
+        _to("verdict", "verdict_id"),
+        _among("state", AlertState),
+        Index(
+            "alert_pending_idx",
+            "tenant_id",
+            "next_at",
+            postgresql_where=text("state = 'pending'"),
+        ),
+    )
+
+    tenant_id: UUID = Field(primary_key=True)
+    id: UUID = Field(default_factory=uuid4, primary_key=True)
+    endpoint_id: UUID
+    interaction_id: UUID
+    verdict_id: UUID
+    message_id: str = Field(sa_type=TEXT)
+    payload: dict[str, Any] = Field(sa_type=JSON)
+    state: str = Field(default=AlertState.PENDING.value, sa_type=TEXT)
+    attempts: int = 0
+    next_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    lease_until: datetime | None = Field(default=None, sa_type=MOMENT)
+    last_status: int | None = None
+    last_reason: str | None = Field(default=None, sa_type=TEXT)
+    created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+
+
+class Heartbeat(SQLModel, table=True):
+    """When a periodic job last ran to its end. Not fenced: it holds nothing of a tenant."""
+
+    __tablename__ = "heartbeat"
+
+    name: str = Field(primary_key=True, sa_type=TEXT)
+    at: datetime = Field(default_factory=now, sa_type=MOMENT)
+
+
+class AuditEntry(SQLModel, table=True):
+    """Something that was done, by whom; the application may add entries and read them, no more."""
+
+    __tablename__ = "audit_entry"
+    __table_args__ = (Index(None, "tenant_id", "at"),)
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    seq: int | None = Field(
+        default=None,
+        primary_key=True,
+        sa_type=BigInteger,
+        sa_column_args=(Identity(always=True),),
+    )
+    at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    actor: str = Field(sa_type=TEXT)
+    action: str = Field(sa_type=TEXT)
+    subject_id: str | None = Field(default=None, sa_type=TEXT)
+    details: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
