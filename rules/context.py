@@ -80,6 +80,8 @@ class ContactContext:
     parameters: Mapping[str, Any]
     arguments: Mapping[str, Any]
     words: Words
+    memory: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What conditions work out once for a whole history; shared by all contacts of one evaluation."""
 
     def said(self, cue: str, contact: Contact | None = None) -> tuple[Span, ...]:
         """Hits of a cue in this contact, or in another one of the history."""
