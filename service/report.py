@@ -47,22 +47,20 @@ COVERAGE_ZH = {
 METHOD = (
     {
         "zh": "只有催收员的话可以构成违规；债务人的话、引述、否认和普法不构成。",
-        "en": "Only the collector's words can break a rule; never the debtor's, nor quotes or denials.",
+        "en": "Only the collector's words can break a rule, never the debtor's, quotes or denials.",
     },
     {
-        "zh": "通话由语音识别转写，转写会有错字；“识别原文”是转写的原样，引文是规则按读音匹配到的内容。",
-        "en": "Calls are transcribed by a speech engine that makes mistakes: “heard” is its raw text, "
-        "the quote is what the rule matched by sound.",
+        "zh": "通话由语音识别转写，会有错字：“识别原文”是转写原样，引文是规则按读音匹配到的内容。",
+        "en": "Calls are transcribed by a speech engine that errs: “heard” is its raw text, the "
+        "quote is what the rule matched by sound.",
     },
     {
-        "zh": "没有发现只说明所收数据中没有匹配到规则，不证明没有违规；未收到、无法解码的录音另列。",
-        "en": "No finding means that no rule matched the data received; it proves nothing about "
-        "recordings that were not received or could not be decoded, which are listed.",
+        "zh": "没有发现只说明所收数据中没有匹配到规则，不证明没有违规；"
+        "未收到、无法解码的录音另列。",
+        "en": "No finding means that no rule matched the data received. Recordings that were not "
+        "received or could not be decoded are listed apart.",
     },
-    {
-        "zh": "本报告不是法律意见。",
-        "en": "This report is not a legal opinion.",
-    },
+    {"zh": "本报告不是法律意见。", "en": "This report is not a legal opinion."},
 )
 
 
@@ -146,7 +144,7 @@ def build_report(
 
 
 def render_pdf(document: dict[str, Any]) -> bytes:
-    """Set the document as PDF/A-3b with the JSON attached; the same document gives the same bytes."""
+    """Set the document as PDF/A-3b with the JSON attached; same document, same bytes."""
     template = resources.files("service").joinpath("report_template", "report.typ").read_bytes()
     with tempfile.TemporaryDirectory(prefix="hegui-report-") as folder:
         root = Path(folder)
@@ -198,9 +196,7 @@ def _findings(session: Session, agency_id: UUID, period: ReportPeriod) -> Sequen
         .join(InteractionRow, col(InteractionRow.verdict_id) == col(FindingRow.verdict_id))
         .where(InteractionRow.agency_id == agency_id)
         .where(InteractionRow.started_at >= since, InteractionRow.started_at < to)
-        .order_by(
-            col(InteractionRow.started_at), col(InteractionRow.id), col(FindingRow.position)
-        )
+        .order_by(col(InteractionRow.started_at), col(InteractionRow.id), col(FindingRow.position))
     ).all()
 
 

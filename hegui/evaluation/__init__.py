@@ -1,0 +1,1 @@
+"""Score a pack on a labelled corpus, beside baselines and under noise."""

@@ -1,0 +1,101 @@
+"""Read a labelled corpus: events, expectations and, where it has them, recordings."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rules.events import (
+    CaseUpserted,
+    Interaction,
+    InteractionCompleted,
+    Segment,
+    StopRequested,
+    parse_event,
+)
+
+AnyEvent = CaseUpserted | InteractionCompleted | StopRequested
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What must be reported for one interaction, and what may be."""
+
+    required: frozenset[str] = frozenset()
+    acceptable: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Events with their expectations, by interaction id; an absent expectation means: nothing."""
+
+    name: str
+    events: tuple[AnyEvent, ...]
+    expected: dict[str, Expectation] = field(default_factory=dict)
+
+    def interactions(self) -> Iterator[Interaction]:
+        """Every interaction, in the order of the file."""
+        for event in self.events:
+            if isinstance(event, InteractionCompleted):
+                yield event.data
+
+    def with_texts(self, change: "TextChange") -> "Corpus":
+        """The same corpus with every spoken or written text replaced by `change(id, text)`."""
+        return replace(self, events=tuple(_changed(event, change) for event in self.events))
+
+
+class TextChange:
+    """A deterministic change of text; subclasses say which."""
+
+    def __call__(self, key: str, text: str) -> str:
+        """Return the changed text; `key` names the place, so that each place changes alike."""
+        raise NotImplementedError
+
+
+def read_events(path: Path) -> tuple[AnyEvent, ...]:
+    """Read a file of one event a line; raises `ValueError` naming the line that is wrong."""
+    events = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            events.append(parse_event(line))
+        except ValueError as error:
+            raise ValueError(f"{path.name}:{number}: {error}") from error
+    return tuple(events)
+
+
+def read_expected(path: Path) -> dict[str, Expectation]:
+    """Read the expectations file: one JSON object an interaction."""
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.strip():
+            row = json.loads(line)
+            found[row["interaction_id"]] = Expectation(
+                frozenset(row.get("rules", ())), frozenset(row.get("also_acceptable", ()))
+            )
+    return found
+
+
+def read_corpus(folder: Path) -> Corpus:
+    """Read `events.jsonl` and `expected.jsonl` of one folder."""
+    return Corpus(
+        folder.name, read_events(folder / "events.jsonl"), read_expected(folder / "expected.jsonl")
+    )
+
+
+def _changed(event: AnyEvent, change: TextChange) -> AnyEvent:
+    if not isinstance(event, InteractionCompleted):
+        return event
+    data = event.data
+    update: dict[str, object] = {}
+    if data.transcript is not None:
+        update["transcript"] = tuple(
+            _said(segment, change(f"{data.interaction_id}/{place}", segment.text))
+            for place, segment in enumerate(data.transcript)
+        )
+    return event.model_copy(update={"data": data.model_copy(update=update)}) if update else event
+
+
+def _said(segment: Segment, text: str) -> Segment:
+    return segment.model_copy(update={"text": text})

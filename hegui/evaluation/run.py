@@ -1,0 +1,123 @@
+"""Run every track of the evaluation over a corpus and tell the result as data and as a page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hegui.evaluation.baselines import keywords, plain_keywords, segmented_keywords
+from hegui.evaluation.corpus import Corpus, read_corpus
+from hegui.evaluation.noise import SyllableNoise
+from hegui.evaluation.scoring import Score, score
+from rules import Pack, evaluate
+from rules.history import build_histories
+
+NOISE_RATES = (0.0, 0.05, 0.10, 0.15)
+SEEDS = (1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One way of reading a corpus by one method, and its score."""
+
+    corpus: str
+    track: str
+    method: str
+    score: Score
+
+    def as_dict(self) -> dict[str, Any]:
+        """The track as plain values."""
+        return {
+            "corpus": self.corpus,
+            "track": self.track,
+            "method": self.method,
+            **self.score.as_dict(),
+        }
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """All tracks of one run, and the pack they were made with."""
+
+    pack: str
+    pack_digest: str
+    tracks: list[Track] = field(default_factory=list)
+
+
+def report_rules(pack: Pack, corpus: Corpus) -> dict[str, set[str]]:
+    """The rules that the engine reports, by interaction id."""
+    found: dict[str, set[str]] = {}
+    for history in build_histories(corpus.events).values():
+        for verdict in evaluate(pack, history):
+            rules = {finding.rule for finding in verdict.findings}
+            found.setdefault(verdict.interaction_id, set()).update(rules)
+    return found
+
+
+def spoken_rules(pack: Pack) -> frozenset[str]:
+    """The ids of the rules that listen to words."""
+    return frozenset(rule.id for rule in pack.rules if rule.listens)
+
+
+Method = Callable[[Corpus], dict[str, set[str]]]
+
+
+def evaluate_corpus(
+    pack: Pack,
+    folder: Path,
+    *,
+    heard: Corpus | None = None,
+    recorded: frozenset[str] = frozenset(),
+    on_step: Callable[[str], None] = lambda _: None,
+) -> list[Track]:
+    """Score the engine on the clean text and under noise, beside both baselines.
+
+    `heard` is the corpus through a speech engine; only `recorded` interactions and rules about
+    words count there. The baselines are scored on the rules that their keyword list covers.
+    """
+    corpus = read_corpus(folder)
+    spoken = spoken_rules(pack)
+    tracks = []
+
+    def add(track: str, method: str, version: Corpus, run: Method, **options: Any) -> None:
+        on_step(f"{corpus.name}: {track}, {method}")
+        found = run(version)
+        only = options.get("only")
+        if only is not None:
+            found = {key: rules for key, rules in found.items() if key in only}
+        counted = options.get("counted", frozenset())
+        kept = score(found, corpus.expected, (lambda r: r in counted) if counted else _everything)
+        tracks.append(Track(corpus.name, track, method, kept))
+
+    def engine(version: Corpus) -> dict[str, set[str]]:
+        return report_rules(pack, version)
+
+    covered = frozenset(keywords())
+    add("text, all rules", "hegui", corpus, engine)
+    add("text, words", "hegui", corpus, engine, counted=spoken)
+    for name, baseline in _BASELINES:
+        add("text, keyword rules", name, corpus, baseline, counted=covered)
+    add("text, keyword rules", "hegui", corpus, engine, counted=covered)
+    for rate in NOISE_RATES[1:]:
+        for seed in SEEDS:
+            noisy = corpus.with_texts(SyllableNoise(rate, seed))
+            label = f"noise {rate:.0%}, seed {seed}, keyword rules"
+            add(label, "hegui", noisy, engine, counted=covered)
+            for name, baseline in _BASELINES:
+                add(label, name, noisy, baseline, counted=covered)
+    if heard is not None:
+        add("audio, words", "hegui", heard, engine, counted=spoken, only=recorded)
+        add("audio, keyword rules", "hegui", heard, engine, counted=covered, only=recorded)
+        for name, baseline in _BASELINES:
+            add("audio, keyword rules", name, heard, baseline, counted=covered, only=recorded)
+    return tracks
+
+
+def _everything(_: str) -> bool:
+    return True
+
+
+_BASELINES: tuple[tuple[str, Method], ...] = (
+    ("plain keywords", plain_keywords),
+    ("jieba + keywords", segmented_keywords),
+)
