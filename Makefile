@@ -1,0 +1,88 @@
+# The verbs of this project, the same for people and for CI. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCES := rules service workers hegui migrations tests benches
+TYPED := rules service workers hegui migrations tests
+# torch stands apart from the lock file, because its file differs between machines. Where a smaller
+# build is wanted: make venv TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+TORCH := torch==2.13.0
+TORCH_ARGS ?=
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lock demo serve test check lint fix migrate \
+	bench-ingest bench-rules bench-speech eval clean
+
+help: ## list these verbs
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## make .venv from the lock file (quick when nothing changed)
+
+$(STAMP): requirements/lock.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "hegui needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
+	@echo "[1/4] virtual environment $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "[2/4] $(TORCH) (the largest download)"
+	@$(PIP) install $(TORCH_ARGS) $(TORCH)
+	@echo "[3/4] $$(grep -c '^[a-z].*==' requirements/lock.txt) packages, each checked by its hash"
+	@$(PIP) install --no-deps --require-hashes -r requirements/lock.txt
+	@echo "[4/4] hegui itself"
+	@$(PIP) install --no-deps -e .
+	@touch $@
+	@echo "ready: $(BIN)/hegui --help"
+
+lock: venv ## resolve pyproject.toml into requirements/lock.txt (LOCK_ARGS=--upgrade for newer versions)
+	@test -x $(VENV)/lock/bin/uv || { $(PYTHON) -m venv $(VENV)/lock && \
+		$(VENV)/lock/bin/python -m pip --disable-pip-version-check install --quiet uv; }
+	@cp requirements/lock.txt requirements/lock.txt.new
+	@$(VENV)/lock/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-package torch $(LOCK_ARGS) --quiet --no-header -o requirements/lock.txt.new
+	@{ echo "# Made by 'make lock'; do not edit. torch stands apart (see Makefile)."; \
+		cat requirements/lock.txt.new; } > requirements/lock.txt
+	@rm requirements/lock.txt.new
+
+demo: venv ## run the whole product on recorded calls and show what it finds
+	@$(BIN)/hegui demo
+
+serve: venv ## the same data, left running to look around; Ctrl-C stops it
+	@$(BIN)/hegui demo --stay
+
+test: lint ## everything: formatter, linter, types, layers, migrations, tests
+	@$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+
+check: test ## another name for test
+
+lint: venv ## all of test but the tests
+	@echo "ruff format"; $(BIN)/ruff format --check --quiet $(SOURCES)
+	@echo "ruff check"; $(BIN)/ruff check --quiet $(SOURCES)
+	@echo "mypy"; $(BIN)/mypy --no-error-summary $(TYPED)
+	@echo "import-linter"; $(BIN)/lint-imports --no-logo
+	@echo "alembic check"; $(BIN)/hegui migrate --check
+
+fix: venv ## format, and mend what the linter can mend
+	@$(BIN)/ruff check --fix --quiet $(SOURCES) || true
+	@$(BIN)/ruff format $(SOURCES)
+
+migrate: venv ## bring the database of HEGUI_DATABASE_OWNER_URL to the newest schema
+	@$(BIN)/hegui migrate
+
+bench-ingest: venv ## requests a second and latency of ingest, next to a bare insert
+	@$(BIN)/python benches/bench_ingest.py
+
+bench-rules: venv ## utterances a second of the rule engine
+	@$(BIN)/python benches/bench_rules.py
+
+bench-speech: venv ## processor seconds for a second of call, by engine
+	@$(BIN)/python benches/bench_speech.py
+
+eval: venv ## how much of the labelled examples the packs find, and what they flag wrongly
+	@$(BIN)/python -m hegui.evaluation
+
+clean: ## remove caches and build output; leaves .venv and var/ alone
+	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	@find . -path ./$(VENV) -prune -o -name __pycache__ -type d -print | xargs -r rm -rf
