@@ -1,0 +1,183 @@
+"""Alerts: what a lender is told about a failing contact, and what became of the telling."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import or_, update
+from sqlmodel import Session, col, select
+
+from service.jobs import Job, enqueue
+from service.models import AlertRow, AlertState, AuditEntry, Endpoint
+
+# Longer than one delivery may take, so that a live sender never loses its claim.
+LEASE = timedelta(seconds=60)
+# While an endpoint fails, one alert at a time tries it, so it cannot hold up the others' work.
+PROBE_EVERY = timedelta(seconds=60)
+
+
+class Result(StrEnum):
+    """What one attempt came to."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One claimed attempt; `attempts` counts it and is its fence."""
+
+    alert_id: UUID
+    tenant_id: UUID
+    endpoint_id: UUID
+    url: str
+    secret: str
+    message_id: str
+    payload: dict[str, Any]
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How an attempt ended; `reason` is one word, `retry_after_s` the receiver's wish."""
+
+    result: Result
+    reason: str
+    status: int | None = None
+    retry_after_s: float | None = None
+
+
+def load_alert(
+    session: Session, *, tenant_id: UUID, alert_id: UUID, now: datetime
+) -> Delivery | None:
+    """Claim the next attempt of an alert; None where nothing is to be sent now.
+
+    An alert of an endpoint that was switched off becomes `dead`.
+    """
+    alert = session.exec(select(AlertRow).where(col(AlertRow.id) == alert_id)).one_or_none()
+    if alert is None or alert.state != AlertState.PENDING.value or alert.next_at > now:
+        return None
+    endpoint = session.exec(
+        select(Endpoint).where(col(Endpoint.id) == alert.endpoint_id).with_for_update()
+    ).one()
+    if not endpoint.active:
+        _bury(session, alert, reason="endpoint_disabled", now=now)
+        return None
+    if endpoint.failing_since is not None:
+        if endpoint.paused_until is not None and endpoint.paused_until > now:
+            at = endpoint.paused_until
+            enqueue(session, Job.ALERT, tenant_id=tenant_id, subject_id=alert_id, at=at)
+            return None
+        endpoint.paused_until = now + PROBE_EVERY
+    claimed = session.exec(
+        update(AlertRow)
+        .where(
+            col(AlertRow.id) == alert_id,
+            col(AlertRow.state) == AlertState.PENDING.value,
+            or_(col(AlertRow.lease_until).is_(None), col(AlertRow.lease_until) <= now),
+        )
+        .values(attempts=col(AlertRow.attempts) + 1, lease_until=now + LEASE)
+        .returning(col(AlertRow.attempts))
+    ).scalar_one_or_none()
+    if claimed is None:
+        return None
+    return Delivery(
+        alert_id=alert.id,
+        tenant_id=tenant_id,
+        endpoint_id=endpoint.id,
+        url=endpoint.url,
+        secret=endpoint.secret,
+        message_id=alert.message_id,
+        payload=alert.payload,
+        attempts=claimed,
+    )
+
+
+def store_attempt(
+    session: Session,
+    delivery: Delivery,
+    attempt: Attempt,
+    *,
+    next_at: datetime | None,
+    now: datetime,
+) -> bool:
+    """Write how an attempt ended; with `next_at` None a failed alert is dead.
+
+    Returns False, and changes nothing, where another worker has claimed the alert since.
+    """
+    alert = session.exec(
+        select(AlertRow)
+        .where(col(AlertRow.id) == delivery.alert_id)
+        .where(col(AlertRow.attempts) == delivery.attempts)
+        .where(col(AlertRow.state) == AlertState.PENDING.value)
+        .with_for_update()
+    ).one_or_none()
+    if alert is None:
+        return False
+    endpoint = session.exec(
+        select(Endpoint).where(col(Endpoint.id) == delivery.endpoint_id).with_for_update()
+    ).one()
+    alert.last_status, alert.last_reason = attempt.status, attempt.reason
+    alert.lease_until = None
+    if attempt.result is Result.DELIVERED:
+        alert.state = AlertState.DELIVERED.value
+        endpoint.failing_since = endpoint.paused_until = None
+    elif attempt.result is Result.GONE:
+        _switch_off(session, endpoint, now=now)
+        _bury(session, alert, reason=attempt.reason, now=now)
+    else:
+        endpoint.failing_since = endpoint.failing_since or now
+        _retry_or_bury(session, alert, endpoint, reason=attempt.reason, next_at=next_at, now=now)
+    session.flush()
+    return True
+
+
+def _retry_or_bury(
+    session: Session,
+    alert: AlertRow,
+    endpoint: Endpoint,
+    *,
+    reason: str,
+    next_at: datetime | None,
+    now: datetime,
+) -> None:
+    if next_at is None:
+        _bury(session, alert, reason=f"gave_up: {reason}", now=now)
+        return
+    alert.next_at = next_at
+    endpoint.paused_until = min(next_at, now + PROBE_EVERY)
+    enqueue(session, Job.ALERT, tenant_id=alert.tenant_id, subject_id=alert.id, at=next_at)
+
+
+def _bury(session: Session, alert: AlertRow, *, reason: str, now: datetime) -> None:
+    alert.state = AlertState.DEAD.value
+    alert.last_reason = reason
+    alert.lease_until = None
+    session.add(
+        AuditEntry(
+            tenant_id=alert.tenant_id,
+            at=now,
+            actor="system",
+            action="alert_died",
+            subject_id=str(alert.id),
+            details={"reason": reason, "attempts": alert.attempts},
+        )
+    )
+
+
+def _switch_off(session: Session, endpoint: Endpoint, *, now: datetime) -> None:
+    endpoint.active = False
+    endpoint.disabled_reason = "the receiver answered 410 Gone"
+    session.add(
+        AuditEntry(
+            tenant_id=endpoint.tenant_id,
+            at=now,
+            actor="system",
+            action="endpoint_disabled",
+            subject_id=str(endpoint.id),
+            details={"reason": "gone"},
+        )
+    )
