@@ -203,7 +203,10 @@ class CollectionCase(SQLModel, table=True):
 
 
 class InteractionRow(SQLModel, table=True):
-    """One contact, as its latest event describes it (`event_id`, `as_of`)."""
+    """One contact, as its latest event describes it (`event_id`, `as_of`).
+
+    `to_hear` says that its words have to come from the recording: no transcript came with it.
+    """
 
     __tablename__ = "interaction"
     __table_args__ = (
@@ -234,6 +237,7 @@ class InteractionRow(SQLModel, table=True):
     direction: str = Field(sa_type=TEXT)
     started_at: datetime = Field(sa_type=MOMENT)
     recording_sha256: str | None = Field(default=None, sa_type=TEXT)
+    to_hear: bool = False
     state: str = Field(sa_type=TEXT)
     reason: str | None = Field(default=None, sa_type=TEXT)
     outcome: str | None = Field(default=None, sa_type=TEXT)

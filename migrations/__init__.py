@@ -1,0 +1,1 @@
+"""Schema migrations: roles, tables, fences and the queue's schema."""
