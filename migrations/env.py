@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import psycopg
 from alembic import context
-from sqlalchemy import create_engine, pool, text
+from sqlalchemy import text
 from sqlalchemy.sql.schema import SchemaItem
 
 from service.config import settings
-from service.db import conninfo
+from service.db import owner_engine
 from service.models import metadata
 
 LOCK_TIMEOUT = "5s"
@@ -20,8 +19,8 @@ def is_ours(
     _item: SchemaItem,
     name: str | None,
     _kind: str,
-    _reflected: bool,
-    _other: Any,  # noqa: FBT001
+    _reflected: bool,  # noqa: FBT001  alembic passes it so
+    _other: Any,
 ) -> bool:
     """Leave out what the queue brings: its schema has its own version."""
     return not (name or "").startswith(("procrastinate_", "idx_procrastinate_"))
@@ -32,10 +31,7 @@ def run() -> None:
     url = context.config.attributes.get("owner_url") or (
         settings().database_owner_url.get_secret_value()
     )
-    dsn = conninfo(url, application="hegui-migrate")
-    engine = create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=pool.NullPool
-    )
+    engine = owner_engine(url)
     with engine.connect() as connection:
         context.configure(connection=connection, target_metadata=metadata, include_object=is_ours)
         with context.begin_transaction():

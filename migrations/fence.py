@@ -1,4 +1,4 @@
-"""The fence of a table: row security by tenant, narrowed by agency, and the application's rights."""
+"""The fence of a table: row security by tenant, narrowed by agency, and the app's rights."""
 
 from typing import Any, cast
 
@@ -33,7 +33,7 @@ def by_interaction(table: str) -> str:
 
 
 def fence(table: str, *, narrowed: str | None, rights: str) -> None:
-    """Fence a table: no tenant named means no rows, for its owner too; grant `rights` to the app."""
+    """Fence a table, for its owner too (no tenant named: no rows), and grant the app `rights`."""
     op.execute(f"alter table {table} enable row level security")
     op.execute(f"alter table {table} force row level security")
     op.execute(

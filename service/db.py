@@ -9,7 +9,7 @@ from uuid import UUID
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlmodel import Session
 
 from service.config import settings
@@ -49,6 +49,14 @@ def engine() -> Engine:
         pool_timeout=config.pool_timeout_s,
         pool_pre_ping=True,
         hide_parameters=True,
+    )
+
+
+def owner_engine(url: str) -> Engine:
+    """Return an engine for migrations: the owner's role, one connection at a time."""
+    dsn = conninfo(url, application="hegui-migrate")
+    return create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(dsn), poolclass=NullPool
     )
 
 

@@ -38,7 +38,7 @@ def _url_as(superuser_url: str, *, user: str, password: str, database: str) -> s
     }
     if password:
         parts["password"] = password
-    return make_conninfo("", **parts, user=user, dbname=database)  # type: ignore[arg-type]
+    return make_conninfo("", **parts, user=user, dbname=database)
 
 
 def _ensure_role(connection: psycopg.Connection, name: str, password: str) -> None:

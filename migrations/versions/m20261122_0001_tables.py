@@ -29,13 +29,13 @@ begin
   execute format('grant connect on database %I to hegui_app', current_database());
 end $$;
 do $$
+declare
+  setting text;
 begin
-  execute format('alter role hegui_app in database %I set search_path = public', current_database());
-  execute format('alter role hegui_app in database %I set lock_timeout = ''10s''', current_database());
-  execute format('alter role hegui_app in database %I set statement_timeout = ''60s''',
-                 current_database());
-  execute format('alter role hegui_app in database %I set idle_in_transaction_session_timeout = ''60s''',
-                 current_database());
+  foreach setting in array array['search_path = public', 'lock_timeout = ''10s''',
+      'statement_timeout = ''60s''', 'idle_in_transaction_session_timeout = ''60s'''] loop
+    execute format('alter role hegui_app in database %I set %s', current_database(), setting);
+  end loop;
 exception when insufficient_privilege then
   raise notice 'set search_path and timeouts of hegui_app by hand (docs/operations.md)';
 end $$;
@@ -121,7 +121,8 @@ create table interaction (
 );
 create index interaction_tenant_id_case_id_idx on interaction (tenant_id, case_id);
 create index interaction_tenant_id_started_at_id_idx on interaction (tenant_id, started_at, id);
-create index interaction_tenant_id_recording_sha256_idx on interaction (tenant_id, recording_sha256);
+create index interaction_tenant_id_recording_sha256_idx
+  on interaction (tenant_id, recording_sha256);
 create index interaction_unheard_idx on interaction (tenant_id, state, received_at)
   where state in ('waiting', 'fetching', 'transcribing');
 create table recording (
@@ -262,7 +263,7 @@ create table webhook_source (
 );
 """
 
-# Held by the database as well as by code: a recording stays until its date, and the date only rises.
+# Held by the database as well as by code: a recording stays until its date; the date only rises.
 RETENTION = """
 create function hegui_keep_recording() returns trigger language plpgsql as $$
 begin
@@ -297,7 +298,7 @@ def upgrade() -> None:
     """Apply."""
     for part in (ROLE, UNFENCED, FENCED, DOOR, RETENTION):
         script(part)
-    # Events, verdicts and findings are evidence: they are added, and verdicts retired, never edited.
+    # Events and findings are evidence: they are added, never edited; a verdict is only retired.
     fence("agency", narrowed=BY_ID, rights="select, insert, update")
     fence("event", narrowed=BY_COLUMN, rights="select, insert")
     fence("collection_case", narrowed=NOTHING, rights="select, insert, update")

@@ -65,7 +65,8 @@ begin
         else 'waiting' end;
     end if;
     insert into interaction as i (tenant_id, id, agency_id, interaction_id, case_id, event_id,
-        as_of, channel, direction, started_at, recording_sha256, to_hear, state, attempt, received_at)
+        as_of, channel, direction, started_at, recording_sha256, to_hear, state, attempt,
+        received_at)
       values (p_tenant, gen_random_uuid(), p_agency, p_interaction, p_case, receipt, p_occurred,
         p_channel, p_direction, p_started, p_recording, p_to_hear, v_state, 0,
         received_at)
