@@ -1,0 +1,264 @@
+"""The pattern language: one line of text to sequences of words, gaps, anchors and looks."""
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rules.normalise import plain
+from rules.numbers import BUILTINS
+
+CLAUSE_GAP, SENTENCE_GAP, MAX_GAP = 6, 12, 60
+MAX_WORDS = 4000
+MAX_ALTERNATIVES = 64
+
+
+class PatternError(ValueError):
+    """A pattern that cannot be read: `column` counts from 0 inside the pattern."""
+
+    def __init__(self, message: str, column: int) -> None:
+        super().__init__(message)
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One of these words stands here (or nothing, where `optional`)."""
+
+    words: tuple[str, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Up to `most` characters, crossing commas where `soft`."""
+
+    most: int
+    soft: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """`^`, `$` (clause) or `^^`, `$$` (turn)."""
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """None of these words follows here, or stands before, where `behind`."""
+
+    words: tuple[str, ...]
+    behind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """A number of some kind."""
+
+    name: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    options: tuple[tuple["_Node", ...], ...]
+    optional: bool
+
+
+Item = Words | Gap | Anchor | Look | Builtin
+_Node = Item | _Group
+_TOKEN = re.compile(
+    r"\s+|(?P<gap>\.{2,3}(?P<size>\d*))|(?P<anchor>\^\^|\$\$|\^|\$)|(?P<look>!<?\()"
+    r"|(?P<open>\()|(?P<close>\))|(?P<bar>\|)|(?P<maybe>\?)|\{(?P<name>[^{}]*)\}|(?P<char>.)",
+    re.DOTALL,
+)
+
+
+class _Reader:
+    """Reads one pattern from left to right."""
+
+    def __init__(self, text: str, lexicon: Mapping[str, Sequence[str]]) -> None:
+        self.tokens = [m for m in _TOKEN.finditer(text) if not m[0].isspace()]
+        self.text = text
+        self.lexicon = lexicon
+        self.at = 0
+
+    def fail(self, message: str) -> PatternError:
+        here = self.tokens[self.at].start() if self.at < len(self.tokens) else len(self.text)
+        return PatternError(message, here)
+
+    def options(self, *, inside: bool) -> tuple[tuple[_Node, ...], ...]:
+        found: list[tuple[_Node, ...]] = []
+        branch: list[_Node] = []
+        while self.at < len(self.tokens):
+            token = self.tokens[self.at]
+            if token["close"]:
+                if not inside:
+                    raise self.fail("')' without '('")
+                break
+            self.at += 1
+            if token["bar"]:
+                found.append(tuple(branch))
+                branch = []
+            else:
+                self.node(token, branch)
+        else:
+            if inside:
+                raise self.fail("'(' without ')'")
+        found.append(tuple(branch))
+        return tuple(found)
+
+    def node(self, token: "re.Match[str]", branch: list[_Node]) -> None:
+        if token["gap"]:
+            branch.append(self.gap(token))
+        elif token["anchor"]:
+            branch.append(Anchor(token["anchor"]))
+        elif token["look"] or token["open"]:
+            branch.append(self.group(token["look"]))
+        elif token["maybe"]:
+            self.make_optional(branch)
+        elif token["name"] is not None:
+            branch.append(self.reference(token["name"].strip()))
+        else:
+            self.character(token["char"], branch)
+
+    def gap(self, token: "re.Match[str]") -> Gap:
+        soft = token["gap"].startswith("...")
+        most = int(token["size"]) if token["size"] else (SENTENCE_GAP if soft else CLAUSE_GAP)
+        if most > MAX_GAP:
+            self.at -= 1
+            raise self.fail(f"a gap may be {MAX_GAP} characters at most")
+        return Gap(most, soft)
+
+    def group(self, look: str | None) -> _Node:
+        options = self.options(inside=True)
+        self.at += 1
+        group = _Group(options, optional=False)
+        if look is None:
+            return group
+        words = _words_of(group)
+        if words is None:
+            self.at -= 1
+            raise self.fail("!( ) may hold words only")
+        return Look(words, behind=look == "!<(")
+
+    def make_optional(self, branch: list[_Node]) -> None:
+        last = branch.pop() if branch else None
+        if isinstance(last, Words):
+            branch.append(Words(last.words, optional=True))
+        elif isinstance(last, _Group):
+            branch.append(_Group(last.options, optional=True))
+        elif isinstance(last, Builtin):
+            branch.append(Builtin(last.name, optional=True))
+        else:
+            self.at -= 1
+            raise self.fail("'?' must follow a character, a bracket or a class")
+
+    def reference(self, name: str) -> _Node:
+        if name in self.lexicon:
+            return Words(tuple(self.lexicon[name]))
+        if name in BUILTINS:
+            return Builtin(name)
+        self.at -= 1
+        raise self.fail(f"no lexicon class is called {name!r}")
+
+    def character(self, char: str, branch: list[_Node]) -> None:
+        branch.append(Words((char,)))
+
+
+def _words_of(node: _Node) -> tuple[str, ...] | None:
+    """The words that a node stands for, or None where it holds more than words."""
+    if isinstance(node, Words):
+        return (*node.words, "") if node.optional else node.words
+    if not isinstance(node, _Group):
+        return None
+    found: dict[str, None] = {}
+    for option in node.options:
+        parts = [_words_of(part) for part in option]
+        sets = [part for part in parts if part is not None]
+        if len(sets) != len(parts):
+            return None
+        size = 1
+        for part in sets:
+            size *= len(part)
+        if size > MAX_WORDS:
+            return None
+        found |= dict.fromkeys("".join(pick) for pick in itertools.product(*sets))
+    if node.optional:
+        found[""] = None
+    return tuple(found)
+
+
+def _sequences(options: Sequence[Sequence[_Node]]) -> list[list[Item]]:
+    """Multiply out the groups that hold more than words."""
+    found: list[list[Item]] = []
+    for option in options:
+        partial: list[list[Item]] = [[]]
+        for node in option:
+            words = _words_of(node)
+            if words is not None:
+                kept = tuple(word for word in words if word)
+                item = Words(kept, optional="" in words)
+                partial = [[*head, item] for head in partial] if kept else partial
+            elif isinstance(node, _Group):
+                tails = _sequences(node.options) + ([[]] if node.optional else [])
+                partial = [[*head, *tail] for head in partial for tail in tails]
+            else:
+                partial = [[*head, node] for head in partial]  # type: ignore[list-item]
+            if len(partial) > MAX_ALTERNATIVES:
+                raise PatternError("too many alternatives that hold gaps; split the pattern", 0)
+        found += partial
+    return found
+
+
+def _join(items: list[Item]) -> tuple[Item, ...]:
+    """Merge neighbouring single characters into words, and bring all words into normal form."""
+    found: list[Item] = []
+    for item in items:
+        last = found[-1] if found else None
+        single = isinstance(item, Words) and not item.optional and len(item.words) == 1
+        if single and isinstance(last, Words) and not last.optional and len(last.words) == 1:
+            found[-1] = Words((last.words[0] + item.words[0],))  # type: ignore[union-attr]
+        else:
+            found.append(item)
+    return tuple(_normal(item) for item in found)
+
+
+def _normal(item: Item) -> Item:
+    if isinstance(item, Words):
+        words = tuple(dict.fromkeys(word for word in map(plain, item.words) if word))
+        return Words(words, item.optional)
+    if isinstance(item, Look):
+        return Look(tuple(dict.fromkeys(filter(None, map(plain, item.words)))), item.behind)
+    return item
+
+
+def parse_pattern(
+    text: str, lexicon: Mapping[str, Sequence[str]]
+) -> tuple[tuple[Item, ...], ...]:
+    """Read a pattern into its alternatives, each a sequence of items.
+
+    Raises `PatternError` with the column of the fault.
+    """
+    reader = _Reader(text, lexicon)
+    alternatives = [_join(items) for items in _sequences(reader.options(inside=False))]
+    for items in alternatives:
+        if not any(isinstance(item, Words) and item.words and not item.optional for item in items):
+            raise PatternError("each alternative needs at least one word that is not optional", 0)
+        for item in items:
+            if isinstance(item, Words) and not item.words:
+                raise PatternError("a word is empty after normalisation", 0)
+    return tuple(alternatives)
+
+
+def parse_class(text: str, lexicon: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Read one entry of a lexicon class into the words it stands for."""
+    reader = _Reader(text, lexicon)
+    words = _words_of(_Group(reader.options(inside=False), optional=False))
+    if words is None:
+        raise PatternError(f"a class may hold words only, and at most {MAX_WORDS} of them", 0)
+    kept = tuple(dict.fromkeys(word for word in map(plain, words) if word))
+    if not kept:
+        raise PatternError("the word is empty after normalisation", 0)
+    return kept

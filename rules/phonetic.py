@@ -1,0 +1,166 @@
+"""Syllables: every character becomes one code for its toneless, accent-folded syllable."""
+
+import re
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from pypinyin import Style, lazy_pinyin
+from pypinyin.constants import PINYIN_DICT
+
+CODE_BASE = 0xE000
+"""Codes lie in the private use area, so that a code string never looks like text."""
+
+_TONES = str.maketrans("āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜüńňǹḿê", "aaaaeeeeiiiioooouuuuvvvvvnnnme")
+_SYLLABLE = re.compile(r"^(b|p|m|f|d|t|n|l|g|k|h|j|q|x|zh|ch|sh|r|z|c|s|y|w)?([aeiouvngr]+)$")
+_INITIAL_FOLDS = {"zh": "z", "ch": "c", "sh": "s", "n": "l", "f": "h"}
+_GLIDES = {"yi": "i", "yin": "in", "ying": "in", "you": "iu", "yong": "iong", "yu": "v", "yue": "ve"}
+_GLIDES |= {"yuan": "van", "yun": "vn", "wu": "u", "wei": "ui", "wen": "un", "weng": "un"}
+_NEAR_INITIALS = ("bp", "dt", "gk", "kh", "gh", "jq", "qx", "jx", "zc", "cs", "zs", "rl", "ml", "zj", "cq", "sx")
+_NEAR_FINALS = (
+    ("o", "uo"), ("o", "u"), ("u", "ou"), ("ao", "ou"), ("uo", "ou"), ("e", "uo"), ("e", "ie"),
+    ("ai", "ei"), ("ei", "ui"), ("ei", "i"), ("ie", "ei"), ("i", "v"), ("i", "ie"), ("i", "e"), ("i", "in"),
+    ("in", "en"), ("in", "un"), ("in", "ian"), ("en", "un"), ("en", "an"), ("an", "uan"), ("an", "ian"),
+    ("ian", "van"), ("ian", "in"), ("uan", "van"), ("un", "vn"), ("in", "vn"), ("ong", "en"), ("ong", "un"),
+    ("iong", "ong"), ("u", "v"), ("u", "iu"), ("ou", "iu"), ("a", "ia"), ("a", "ua"), ("a", "e"), ("ie", "ve"),
+    ("uo", "u"), ("ai", "uai"), ("an", "a"), ("iao", "ao"), ("a", "ai"), ("uei", "ui"), ("iu", "v"), ("o", "e"),
+)  # fmt: skip
+
+
+def _fold(syllable: str) -> tuple[str, str] | None:
+    """Initial and final of a toneless syllable after folding what accents and ASR confuse."""
+    if syllable in _GLIDES:
+        return "", _GLIDES[syllable]
+    found = _SYLLABLE.match(syllable)
+    if found is None:
+        return None
+    initial, final = found[1] or "", found[2]
+    if initial == "y":
+        initial, final = "", "i" + final.lstrip("i")
+    elif initial == "w":
+        initial, final = "", "u" + final.lstrip("u")
+    elif initial in {"j", "q", "x"} and final.startswith("u"):
+        final = "v" + final[1:]
+    initial = _INITIAL_FOLDS.get(initial, initial)
+    if final.endswith("ng") and final not in {"ong", "iong"}:
+        final = final[:-1]
+    if initial == "l" and final in {"v", "u"}:
+        final = "u"
+    return initial, final
+
+
+def _toneless(reading: str) -> str:
+    return reading.translate(_TONES)
+
+
+@cache
+def _inventory() -> tuple[dict[tuple[str, str], str], dict[int, str]]:
+    """Code of each folded syllable, and code of each character by its first reading."""
+    first: dict[int, tuple[str, str]] = {}
+    for codepoint, readings in PINYIN_DICT.items():
+        if codepoint > 0xFFFF:
+            continue
+        folded = _fold(_toneless(readings.split(",")[0]))
+        if folded is not None:
+            first[codepoint] = folded
+    for digit, word in enumerate("零一二三四五六七八九"):
+        first[ord("0") + digit] = first[ord(word)]
+    syllables = {pair: chr(CODE_BASE + n) for n, pair in enumerate(sorted(set(first.values())))}
+    return syllables, {codepoint: syllables[pair] for codepoint, pair in first.items()}
+
+
+@cache
+def code_table() -> NDArray[np.uint16]:
+    """Code of each BMP character; characters without a syllable stand for themselves."""
+    table = np.arange(0x10000, dtype=np.uint16)
+    for codepoint, code in _inventory()[1].items():
+        table[codepoint] = ord(code)
+    return table
+
+
+def encode(text: str) -> str:
+    """The text with each character replaced by its syllable code (same length)."""
+    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
+    return code_table()[units].tobytes().decode("utf-16-le", "surrogatepass")
+
+
+def is_code(char: str) -> bool:
+    """Whether the character is a syllable code."""
+    return CODE_BASE <= ord(char) < CODE_BASE + len(_inventory()[0])
+
+
+@cache
+def readings(text: str) -> tuple[str, ...]:
+    """Code strings under which the text may be heard: by table, and as words of the phrase read."""
+    by_table = encode(text)
+    spoken = lazy_pinyin(text, style=Style.NORMAL, errors=lambda rest: list(rest))
+    if len(spoken) != len(text):
+        return (by_table,)
+    by_phrase = "".join(
+        _syllable_code(syllable) or code for syllable, code in zip(spoken, by_table, strict=True)
+    )
+    return (by_table,) if by_phrase == by_table else (by_table, by_phrase)
+
+
+def _syllable_code(syllable: str) -> str | None:
+    folded = _fold(syllable.replace("ü", "v"))
+    return None if folded is None else _inventory()[0].get(folded)
+
+
+@cache
+def _pairs() -> tuple[frozenset[frozenset[str]], frozenset[frozenset[str]]]:
+    return (
+        frozenset(frozenset(pair) for pair in _NEAR_INITIALS),
+        frozenset(frozenset(pair) for pair in _NEAR_FINALS),
+    )
+
+
+@cache
+def neighbours() -> dict[str, str]:
+    """For each code the codes that are easily taken for it, itself not among them."""
+    initials, finals = _pairs()
+    syllables = _inventory()[0]
+    found: dict[str, str] = {}
+    for (initial, final), code in syllables.items():
+        found[code] = "".join(
+            other_code
+            for (other_initial, other_final), other_code in syllables.items()
+            if (final == other_final and frozenset((initial, other_initial)) in initials)
+            or (initial == other_initial and frozenset((final, other_final)) in finals)
+        )
+    return found
+
+
+def distance(heard: str, meant: str) -> float:
+    """Cost of taking one code for another: 0 equal, 0.5 easily confused, 1 anything else."""
+    if heard == meant:
+        return 0.0
+    return 0.5 if heard in neighbours().get(meant, "") else 1.0
+
+
+@cache
+def _spellings() -> tuple[dict[str, str], re.Pattern[str]]:
+    """Latin spellings of syllables, longest first, for words half written in pinyin."""
+    spelled: dict[str, str] = {}
+    for readings_ in PINYIN_DICT.values():
+        for reading in readings_.split(","):
+            plain = _toneless(reading)
+            code = _syllable_code(plain)
+            if code is not None and len(plain) > 1 and plain.isascii() and re.search("[aeiouv]", plain):
+                spelled[plain] = code
+    longest_first = sorted(spelled, key=lambda item: (-len(item), item))
+    return spelled, re.compile("|".join(longest_first))
+
+
+def spell(latin: str) -> list[tuple[int, int, str]] | None:
+    """Cut a run of Latin letters into pinyin syllables (start, end, code); None if it is not pinyin."""
+    spelled, pattern = _spellings()
+    found: list[tuple[int, int, str]] = []
+    at = 0
+    while at < len(latin):
+        part = pattern.match(latin, at)
+        if part is None:
+            return None
+        found.append((part.start(), part.end(), spelled[part[0]]))
+        at = part.end()
+    return found
