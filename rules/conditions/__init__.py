@@ -1,5 +1,35 @@
 """The fact conditions that packs may name: `facts: <name>` calls `FACTS[name]`."""
 
+from rules.conditions import frequency, hours, identity, parties, records, visits
 from rules.context import FactCondition
 
-FACTS: dict[str, FactCondition] = {}
+FACTS: dict[str, FactCondition] = {
+    condition.__name__: condition
+    for condition in (
+        hours.forbidden_hours,
+        hours.stricter_hours,
+        frequency.effective_calls_over_limit,
+        frequency.unanswered_dials_over_limit,
+        frequency.notices_over_limit,
+        frequency.burst_of_dials,
+        frequency.many_messages,
+        frequency.limit_passed_by_switching_numbers,
+        parties.contact_not_lost,
+        parties.number_not_listed,
+        parties.many_strangers,
+        parties.contacted_after_stop,
+        parties.contacted_after_wrong_number,
+        records.recording_missing,
+        records.recording_length_differs,
+        records.kept_too_short,
+        visits.too_few_collectors,
+        visits.without_appointment,
+        visits.id_not_shown,
+        visits.stay_not_recorded,
+        visits.entered_without_consent,
+        visits.stayed_after_being_asked_to_leave,
+        visits.visit_in_forbidden_hours,
+        identity.private_line,
+        identity.agency_not_disclosed,
+    )
+}
