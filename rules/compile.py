@@ -1,0 +1,214 @@
+"""Patterns made ready for search: regular expressions over characters and syllables, and what triggers them."""
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from rules.grammar import Anchor, Builtin, Gap, Item, Look, Words
+from rules.normalise import BREAKS, HARD, SOFT, TURN
+from rules.numbers import BUILTINS, SPOKEN
+from rules.phonetic import distance, encode, neighbours, readings
+
+CORE_WORDS = 300
+"""A trigger may stand for this many combinations of words at most."""
+
+SIDE_WORDS = 80
+_JOINT = f"{SOFT}?"
+_ANCHORS = {
+    "^": f"(?<=[{BREAKS}])",
+    "$": f"(?=[{BREAKS}])",
+    "^^": f"(?<={TURN})",
+    "$$": f"(?={SOFT}?[{HARD}]*{TURN})",
+}
+_LATIN_START, _LATIN_END = re.compile("^[a-z]"), re.compile("[a-z]$")
+
+
+def _longest_first(words: Iterable[str]) -> list[str]:
+    return sorted(set(words), key=lambda word: (-len(word), word))
+
+
+def _plain_word(word: str) -> str:
+    before = "(?<![a-z])" if _LATIN_START.search(word) else ""
+    after = "(?![a-z])" if _LATIN_END.search(word) else ""
+    return f"{before}{re.escape(word)}{after}"
+
+
+def _near_word(codes: str) -> str:
+    """A word by its sound, each syllable or one that is easily taken for it."""
+    near = neighbours()
+    return "".join(f"[{c}{near[c]}]" if near.get(c) else re.escape(c) for c in codes)
+
+
+def _sounds(words: Iterable[str]) -> list[str]:
+    return _longest_first(code for word in words for code in readings(word))
+
+
+def _gap(gap: Gap) -> str:
+    breaks = HARD + TURN if gap.soft else BREAKS
+    return f"[^{breaks}]{{0,{gap.most}}}?"
+
+
+def _look(look: Look, words: Iterable[str]) -> str:
+    if look.behind:
+        return "".join(f"(?<!{re.escape(word)})" for word in words)
+    return f"(?!{SOFT}?(?:{'|'.join(map(re.escape, words))}))"
+
+
+def _expression(items: Sequence[Item], *, by_sound: bool) -> str:
+    """The regular expression; each `Words` and `Builtin` item is one capturing group."""
+    spoken = "".join(sorted(set(encode(SPOKEN)) | set(SPOKEN)))
+    parts: list[str] = []
+    loose = False
+    for item in items:
+        if isinstance(item, Gap):
+            parts.append(_gap(item))
+            loose = False
+            continue
+        if isinstance(item, Anchor):
+            parts.append(_ANCHORS[item.kind])
+            continue
+        if isinstance(item, Look):
+            parts.append(_look(item, _sounds(item.words) if by_sound else item.words))
+            continue
+        if isinstance(item, Builtin):
+            body = f"[{re.escape(spoken)}]{{1,14}}" if by_sound else BUILTINS[item.name]
+        elif by_sound:
+            body = "|".join(_near_word(code) for code in _sounds(item.words))
+        else:
+            body = "|".join(_plain_word(word) for word in _longest_first(item.words))
+        joint = _JOINT if loose else ""
+        parts.append(f"(?:{joint}({body}))?" if item.optional else f"{joint}({body})")
+        loose = True
+    return "".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a pattern may match: by sound or not, short words by sound or not, leniently or not."""
+
+    phonetic: bool = True
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One alternative of one pattern of one `words` condition."""
+
+    condition: int
+    entry: int
+    items: tuple[Item, ...]
+    style: Style = Style()
+    reach: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reach", sum(map(_most, self.items)) + 2)
+
+    @cached_property
+    def by_characters(self) -> re.Pattern[str]:
+        """Finds the pattern in normal-form text."""
+        return re.compile(_expression(self.items, by_sound=False))
+
+    @cached_property
+    def by_sound(self) -> re.Pattern[str]:
+        """Finds the pattern, or what sounds much like it, in a code string."""
+        return re.compile(_expression(self.items, by_sound=True))
+
+    @cached_property
+    def groups(self) -> tuple[Words | Builtin, ...]:
+        """The items behind the capturing groups, in order."""
+        return tuple(item for item in self.items if isinstance(item, Words | Builtin))
+
+    @cached_property
+    def sounds(self) -> tuple[dict[int, tuple[tuple[str, str], ...]], ...]:
+        """For each group: by length, the codes of each word and the word."""
+        found = []
+        for item in self.groups:
+            by_length: dict[int, list[tuple[str, str]]] = {}
+            for word in item.words if isinstance(item, Words) else ():
+                for code in readings(word):
+                    by_length.setdefault(len(code), []).append((code, word))
+            found.append({length: tuple(pairs) for length, pairs in by_length.items()})
+        return tuple(found)
+
+    @cached_property
+    def longest_word(self) -> int:
+        """Characters of the longest word of the pattern."""
+        return max(len(word) for item in self.groups if isinstance(item, Words) for word in item.words)
+
+
+def _most(item: Item) -> int:
+    if isinstance(item, Gap):
+        return item.most
+    if isinstance(item, Words):
+        return max(map(len, item.words)) + 1
+    return 20 if isinstance(item, Builtin) else 0
+
+
+def _chunks(items: Sequence[Item]) -> Iterator[list[Words]]:
+    """Runs of words with no gap between them."""
+    run: list[Words] = []
+    for item in items:
+        if isinstance(item, Words):
+            run.append(item)
+        elif isinstance(item, Gap | Builtin) and run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _strings(run: Sequence[Words]) -> tuple[str, ...]:
+    sets = [(*item.words, "") if item.optional else item.words for item in run]
+    return tuple(dict.fromkeys("".join(pick) for pick in itertools.product(*sets)))
+
+
+def _size(run: Sequence[Words]) -> int:
+    size = 1
+    for item in run:
+        size *= len(item.words) + item.optional
+    return size
+
+
+def _shortest(run: Sequence[Words]) -> int:
+    return sum(0 if item.optional else min(map(len, item.words)) for item in run)
+
+
+def _core(run: Sequence[Words]) -> Sequence[Words] | None:
+    """The part of a run that is longest at its shortest, with few enough combinations."""
+    parts = [
+        run[i:j] for i in range(len(run)) for j in range(i + 1, len(run) + 1)
+        if _size(run[i:j]) <= CORE_WORDS and _shortest(run[i:j])
+    ]  # fmt: skip
+    return max(parts, key=lambda p: (min(_shortest(p), 4), -_size(p)), default=None)
+
+
+def triggers(pattern: Compiled) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Strings of which one must be there: those of the best run, and those of the other long runs."""
+    cores = [core for run in _chunks(pattern.items) if (core := _core(run)) is not None]
+    if not cores:
+        wide = [item for item in pattern.items if isinstance(item, Words) and not item.optional]
+        cores = [[min(wide, key=lambda item: len(item.words))]]
+    cores.sort(key=lambda core: (-min(_shortest(core), 4), _size(core)))
+    first, *others = cores
+    side = [
+        string
+        for core in others
+        if _shortest(core) > 1 and _size(core) <= SIDE_WORDS
+        for string in _strings(core)
+    ]
+    return tuple(s for s in _strings(first) if s), tuple(side)
+
+
+def near_variants(codes: str) -> Iterator[str]:
+    """The code strings that differ from this one in one syllable which is easily taken for it."""
+    near = neighbours()
+    for at, code in enumerate(codes):
+        for other in near.get(code, ""):
+            yield codes[:at] + other + codes[at + 1 :]
+
+
+def alignment(heard: str, meant: str) -> float:
+    """Summed cost of hearing one code string for another of the same length."""
+    return sum(distance(a, b) for a, b in zip(heard, meant, strict=True))

@@ -1,0 +1,182 @@
+"""The words of one contact: turns, normal form, syllable codes, and the way back to the raw text."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rules.context import Span, Turn
+from rules.events import Interaction, Segment, Speaker
+from rules.normalise import SEGMENT_JOINT, TURN, TURN_JOINT, normalise
+from rules.phonetic import encode
+
+
+
+class Voice(StrEnum):
+    """Whose words a pattern is searched in; `log` is what a visit's notes say."""
+
+    COLLECTOR = "collector"
+    PARTY = "party"
+    LOG = "log"
+
+
+SPEAKERS: dict[Voice, tuple[Speaker, ...]] = {
+    Voice.COLLECTOR: (Speaker.COLLECTOR, Speaker.UNKNOWN),
+    Voice.PARTY: (Speaker.PARTY,),
+    Voice.LOG: (),
+}
+"""Whose turns count for a voice; what an unknown speaker said is for review only."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One segment as it lies in the joined raw text."""
+
+    segment: int
+    start: int
+    turn: int
+
+
+class Side:
+    """The turns of one speaker, joined: `text` and `codes` begin and end with a turn break."""
+
+    def __init__(self, turns: Sequence[tuple[int, Sequence[tuple[int, Segment]]]]) -> None:
+        raw: list[str] = [TURN_JOINT]
+        self.pieces: list[_Piece] = []
+        at = 1
+        for turn, segments in turns:
+            for n, (index, segment) in enumerate(segments):
+                joint = SEGMENT_JOINT if n else ""
+                self.pieces.append(_Piece(index, at + len(joint), turn))
+                raw += [joint, segment.text]
+                at += len(joint) + len(segment.text)
+            raw.append(TURN_JOINT)
+            at += 1
+        self.raw = "".join(raw)
+        self.text, self._starts, self._ends = normalise(self.raw)
+        self.codes = encode(self.text)
+        self._piece_starts = [piece.start for piece in self.pieces]
+
+    def raw_at(self, place: int) -> int:
+        """Where a character of the normal form starts in the joined raw text."""
+        return int(self._starts[place])
+
+    def piece_at(self, place: int) -> _Piece:
+        """The segment that a character of the normal form belongs to."""
+        return self.pieces[max(0, bisect_right(self._piece_starts, self.raw_at(place)) - 1)]
+
+    def turn_span(self, place: int) -> tuple[int, int]:
+        """Start and end of the turn round a place of the normal form, its breaks left out."""
+        return self.text.rfind(TURN, 0, place + 1) + 1, self._turn_end(place)
+
+    def _turn_end(self, place: int) -> int:
+        end = self.text.find(TURN, place)
+        return len(self.text) if end < 0 else end
+
+    def raw_span(self, start: int, end: int) -> tuple[_Piece, int, int]:
+        """The segment that holds most of a stretch, and its part there in raw characters."""
+        shares: dict[int, int] = {}
+        for place in range(start, end):
+            n = bisect_right(self._piece_starts, int(self._starts[place])) - 1
+            shares[n] = shares.get(n, 0) + 1
+        best = max(shares, key=lambda n: (shares[n], -n))
+        own = [
+            place for place in range(start, end)
+            if bisect_right(self._piece_starts, int(self._starts[place])) - 1 == best
+        ]  # fmt: skip
+        piece = self.pieces[best]
+        return piece, int(self._starts[own[0]]) - piece.start, int(self._ends[own[-1]]) - piece.start
+
+    def joints(self) -> NDArray[np.int32]:
+        """Places of the turn breaks in the normal form."""
+        return np.flatnonzero(np.frombuffer(self.text.encode("utf-32-le"), dtype=np.uint32) == ord(TURN))
+
+
+class Document:
+    """A contact as the matcher sees it."""
+
+    def __init__(self, interaction: Interaction) -> None:
+        self.segments = _segments(interaction)
+        order = sorted(range(len(self.segments)), key=lambda n: (self.segments[n].start, n))
+        runs = [
+            [(n, self.segments[n]) for n in run]
+            for _, run in groupby(order, key=lambda n: self.segments[n].speaker)
+        ]
+        self.runs: tuple[tuple[tuple[int, Segment], ...], ...] = tuple(map(tuple, runs))
+        self._sides: dict[Voice, Side] = {}
+        notes = interaction.visit.notes if interaction.visit else None
+        self.notes = _written(Speaker.UNKNOWN, notes) if notes else None
+
+    def side(self, voice: Voice) -> Side:
+        """The turns that count for this voice, joined."""
+        if voice not in self._sides:
+            if voice is Voice.LOG:
+                turns = [(0, [(0, self.notes)])] if self.notes else []
+            else:
+                turns = [(n, list(self.runs[n])) for n in self.own_turns(voice)]
+            self._sides[voice] = Side(turns)
+        return self._sides[voice]
+
+    def own_turns(self, voice: Voice) -> list[int]:
+        """Indexes of the turns of a voice, in order."""
+        wanted = SPEAKERS[voice]
+        return [n for n, run in enumerate(self.runs) if run[0][1].speaker in wanted]
+
+    def turn_text(self, turn: int) -> str:
+        """The raw text of a turn."""
+        return SEGMENT_JOINT.join(segment.text for _, segment in self.runs[turn])
+
+    def span(self, voice: Voice, start: int, end: int) -> Span:
+        """The span of a stretch of the normal form of a side, in raw characters and seconds."""
+        piece, char_start, char_end = self.side(voice).raw_span(start, end)
+        log = voice is Voice.LOG and self.notes is not None
+        segment = self.notes if log and self.notes else self.segments[piece.segment]
+        heard = segment.text[char_start:char_end]
+        length, width = max(1, len(segment.text)), segment.end - segment.start
+        timed = not log and width > 0
+        return Span(
+            segment=piece.segment,
+            char_start=char_start,
+            char_end=char_end,
+            heard=heard,
+            quote=heard,
+            speaker=None if log else segment.speaker,
+            turn=piece.turn,
+            start=round(segment.start + width * char_start / length, 2) if timed else None,
+            end=round(segment.start + width * char_end / length, 2) if timed else None,
+            trusted=segment.trusted,
+        )
+
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns as fact conditions see them."""
+        return tuple(
+            Turn(
+                index=n,
+                speaker=run[0][1].speaker,
+                text=normalise(self.turn_text(n))[0],
+                raw=" ".join(segment.text for _, segment in run),
+                start=run[0][1].start,
+                end=max(segment.end for _, segment in run),
+                segments=tuple(index for index, _ in run),
+                trusted=any(segment.trusted for _, segment in run),
+            )
+            for n, run in enumerate(self.runs)
+        )
+
+
+def _segments(interaction: Interaction) -> tuple[Segment, ...]:
+    """What was said or written; a written body is one segment of its writer."""
+    if interaction.transcript is not None:
+        return interaction.transcript
+    if interaction.text is None:
+        return ()
+    inbound = interaction.direction == "inbound"
+    return (_written(Speaker.PARTY if inbound else Speaker.COLLECTOR, interaction.text),)
+
+
+def _written(speaker: Speaker, text: str) -> Segment:
+    return Segment.model_construct(speaker=speaker, start=0.0, end=0.0, text=text)

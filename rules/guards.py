@@ -1,0 +1,302 @@
+"""What clears a match: negation, question, reported speech, teaching, advice, other targets, word borders."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import rjieba
+
+from rules.normalise import BREAKS, HARD, SOFT, TURN
+from rules.phonetic import encode
+
+_NEAR = 12
+"""Characters before a match in which a negation still governs it."""
+
+_FAR = 28
+_AFTER = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A match in the normal form of its side: `words` are the spans of the words that matched."""
+
+    text: str
+    codes: str
+    start: int
+    end: int
+    words: tuple[tuple[int, int], ...]
+    idioms: tuple[tuple[int, int], ...] = ()
+    raw_after: str = ""
+    exact: bool = True
+
+
+Guard = Callable[[Place], str | None]
+"""Says why a match does not count, or None where it lets it through."""
+
+
+@cache
+def _sound_form(pattern: str) -> str:
+    """The same expression over syllable codes; Chinese characters alone are changed."""
+    return re.sub("[\u3400-\u9fff]", lambda found: encode(found[0]), pattern)
+
+
+@cache
+def _compiled(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    return re.compile(pattern), re.compile(_sound_form(pattern))
+
+
+def _search(pattern: str, place: Place, low: int, high: int, *, sound: bool = True) -> str | None:
+    """What the expression finds in a stretch, by characters or else by sound."""
+    by_characters, by_sound = _compiled(pattern)
+    found = by_characters.search(place.text[low:high])
+    if found is None and sound:
+        found = by_sound.search(place.codes[low:high])
+    return None if found is None else place.text[low + found.start() : low + found.end()]
+
+
+def _back(place: Place, most: int, marks: str) -> int:
+    """Start of what stands before the match, back to the nearest of these marks."""
+    low = max(0, place.start - most)
+    return max([low, *(place.text.rfind(mark, low, place.start) + 1 for mark in marks)])
+
+
+def _ahead(place: Place, most: int, marks: str) -> int:
+    """End of what stands after the match, up to the nearest of these marks."""
+    high = min(len(place.text), place.end + most)
+    ends = [place.text.find(mark, place.end, high) for mark in marks]
+    return min([high, *(end for end in ends if end >= 0)])
+
+
+_DENIAL = (
+    "(?:绝对?不|决不|永不|从不|从未|从来没|从没|并不|并没|不会|不能|不得|不可以|不可能|不许|不准|不让|不允许|不应该?|不该"
+    "|没有|没人|禁止|严禁|杜绝|不需要|不用担心|不必担心|不至于|无权|没权利?|拒绝|避免|防止|不存在|不属于|不涉及|不提倡|不建议"
+    "|不是(?:要|来|去|说|想|为了)?|不支持|不主张|并非|不要求|不参与)"
+)
+_NO_DENIAL = (
+    "(?:会不会|能不能|是不是|要不是|可不可以|不能不|不得不|不会不|不得了|不仅|不只|不光|不但|没有办法就|不能再|不能老|不能总|不要再|没有还|没有钱"
+    "|不是不|你没有|您没有|你不能|有没有|你不会(?:想|以为|希望|愿意|真)|您不会(?:想|以为|希望|愿意|真)|难道|以为(?:我们?|咱们?)?不"
+    "|谁说|你说(?:我们?)?不|信不信|不存在你)"
+)
+_TURNING = "(?:就|否则|不然|要不|再不|的话|但|可是|不过|只是|反而|然后|小心|等着|那我|那就|除非|直接|马上|立刻|明天|今天|后果|不还|不给|不接|不处理|逼|不怕)"
+_ADJACENT = "(?:不|没|别|勿|莫|非|无)(?:有|要|想|会|再|去|来|敢)?$"
+_STILL_THREAT = (
+    "(?:但|但是|可|可是|不过|只是|就怕|至于)[^。\n]{0,10}(?:兄弟|弟兄|别人|人家|他们|手下|朋友|那帮|那群|会不会|保不齐|不敢保证|不保证|不好说|难说|不知道"
+    "|管不了|管不住|控制不|不一定|说不准|没准|不代表)|那(?:我们?|咱们?)?(?:就)?(?:换|来点|用|玩)别的|换(?:个|种)(?:法子|方式|办法|花样)"
+)
+_DENIED_AFTER = (
+    "^[^。\n]{0,10}?(?:(?:都|全|全都|也)?(?:是|属于|算)(?:[^，。\n]{0,6})(?:禁止|违法|违规|犯法|不允许|不合规|不可以|不对|谣言|假的|误传|谣传)"
+    "|(?:明令|一律|严格)?(?:禁止|不允许|不被允许|不合规|违法|犯法)的?|(?:我们|我|公司|这边|咱们)?(?:绝对?|决|肯定|一定|根本|从来|从)?不(?:会|干|做|搞|允许|可能)"
+    "|(?:我们|公司)?(?:从来)?没有(?:这|那|过|权))"
+)
+_OWN_WILL = "(?:就|肯定|一定)?不(?:会|干|做|搞)(?:放过|罢休|客气|算完|善罢|管|手软|走|停|让|只|仅|等|再|跟你|给你|饶)"
+
+
+def negated(place: Place) -> str | None:
+    """Clear what is denied or forbidden, but not a threat that is only worded as a denial."""
+    sentence = _ahead(place, _AFTER, HARD + TURN)
+    if _search(_STILL_THREAT, place, place.end, sentence):
+        return None
+    near = _back(place, _NEAR, BREAKS)
+    if found := re.search(_ADJACENT, place.text[near : place.start]):
+        before = place.text[max(near, place.start - 6) : place.start]
+        if not re.search(_NO_DENIAL + "|(?:再|要|又|还|老|总|一直|敢)不$|怪(?:我们?)?不$|别(?:想|怪|以为|逼|指望)", before):
+            return _reason("denied", found[0], place)
+    far = _back(place, _FAR, HARD + TURN)
+    if found_text := _governing(place, far):
+        return _reason("denied", found_text, place)
+    tail = place.text[place.end : sentence]
+    if (found := re.match(_DENIED_AFTER, tail)) and not re.search(_OWN_WILL + f"|{_TURNING}", found[0]):
+        return _reason("denied", found[0], place)
+    return None
+
+
+def _governing(place: Place, low: int) -> str | None:
+    """A denial before the match that governs it: nothing between them turns the sense."""
+    by_characters, by_sound = _compiled(_DENIAL)
+    spans = [found.span() for found in by_characters.finditer(place.text, low, place.start)]
+    spans += [
+        found.span()
+        for found in by_sound.finditer(place.codes, low, place.start)
+        if found.end() - found.start() > 1
+    ]
+    for start, end in sorted(set(spans), reverse=True):
+        between = place.text[end : place.start]
+        around = place.text[max(low, start - 4) : min(end + 2, place.start)]
+        listing = between.count(SOFT)
+        if re.search(_TURNING, between) or _blocked(around, place.text[start:end]):
+            continue
+        strong = re.search("绝|决|禁止|杜绝|不得|不允许|从不|从来|不准|不许|不会", place.text[start:end])
+        if len(between) <= _NEAR and (not listing or strong):
+            return place.text[start:end]
+        if strong and listing and len(between) <= _FAR:
+            return place.text[start:end]
+    return None
+
+
+def _blocked(around: str, denial: str) -> bool:
+    return any(denial in found[0] or found[0] in around for found in re.finditer(_NO_DENIAL, around))
+
+
+def _reason(kind: str, words: str, place: Place) -> str:
+    return f"{kind}: {words.strip(BREAKS)} … {place.text[place.start : place.end]}"
+
+
+_ASKED = (
+    "(?:您|你)?(?:是)?(?:想)?(?:问|担心|害怕|听说|听到|遇到|遇见|碰到|收到过?|反映|提到)|有没有人|是否有人|有(?:没有)?谁|是不是有人|谁(?:跟|对|说|告诉)|哪位|哪个(?:人|同事|号码)"
+)
+_QUESTION_END = "^[^。\n]{0,10}?(?:吗|呢|么|没有|对吧|是吧|是不是|不|嘛|谁|哪)?(?:，(?:是吗|对吗|是吧|对吧|是不是))?。"
+_DARE = "信不信|怕不怕|想不想|要不要我|是不是想|你想|您想|你是不是要|想让|逼我|非要|敢不敢|怎么样"
+
+
+def question(place: Place) -> str | None:
+    """Clear what the collector only asks about: did somebody say this, is that your worry?"""
+    low = _back(place, _FAR, HARD + TURN)
+    before = place.text[low : place.start]
+    if re.search(_DARE, before):
+        return None
+    asked = _search(_ASKED, place, low, place.start)
+    if asked is None or re.search(f"{_TURNING}|我(?:再)?问你", before):
+        return None
+    ends = re.match(_QUESTION_END, place.text[place.end : place.end + 20])
+    marked = "?" in place.raw_after or "？" in place.raw_after
+    if (ends and re.search("吗|呢|么|没有|吧|是不是|嘛", ends[0])) or marked:
+        return _reason("asked", asked, place)
+    return None
+
+
+_OTHERS_SAID = (
+    "(?:您|你|客户|对方|人家|别人|有人|网上|网友|新闻|传言|谣言|之前|先前|前面|昨天|昨晚|前天|上次|那位|那个|有(?:位)?同事|(?:的)?同事|员工|催收员|他|她|他们)"
+    "[^。\n]{0,8}?(?:说过?|讲过?|反映|反馈|提到|投诉|威胁|恐吓|骂|传的?|声称|扬言|听到|收到)"
+)
+_APOLOGY = (
+    "道歉|抱歉|对不起|质检|核查|核实(?:一下)?(?:这|那|该|相关)|停岗|停职|投诉工单|工单|处罚|严肃处理|录音(?:发|调|我们|留|保存|提供)|书面(?:答复|回复|交代)|不允许员工|这么说话|受惊|受到惊吓|更正"
+)
+_RELAYED = "(?:领导|老板|经理|主任|公司|法院|法官|警察|警方|派出所|公安|律师|总部|上面|银行|我|咱)[^。\n]{0,4}(?:说|讲|通知|反映|威胁)"
+_STILL_ON = "再不|否则|不然|要是不|你要不|不还|就让你|我就|我们就|等着瞧"
+
+
+def reported(place: Place) -> str | None:
+    """Clear the words of others that the collector repeats to clarify or to apologise."""
+    turn_low, turn_high = _back(place, 120, TURN), _ahead(place, 120, TURN)
+    low = _back(place, _FAR, HARD + TURN)
+    between = place.text[low : place.start]
+    if re.search(_STILL_ON, between):
+        return None
+    said = _search(_OTHERS_SAID, place, low, place.start)
+    apology = re.search(_APOLOGY, place.text[turn_low:turn_high])
+    if said and not re.search(_RELAYED, between):
+        own = re.search("(?:我|我们)(?:跟你|跟您|已经)?说", between)
+        if apology or (own is None and _asks_or_distances(place, said)):
+            return _reason("reported", said, place)
+    if apology and not re.search(_STILL_ON, place.text[turn_low:turn_high]):
+        return _reason("reported", apology[0], place)
+    return None
+
+
+def _asks_or_distances(place: Place, said: str) -> bool:
+    """Whether the words belong to another person, not to the listener's own promise to pay."""
+    tail = place.text[place.end : _ahead(place, _AFTER, TURN)]
+    third = re.search("人家|别人|有人|网上|网友|新闻|传言|谣言|同事|员工|催收员|威胁|恐吓|骂|反映|反馈|投诉|听到|收到", said)
+    return bool(third or re.search("吗|是吧|对吧|是吗|报警|放心|不会|没有|不是|别担心|谣言|假的", tail))
+
+
+_STATUTE = (
+    "(?:法律|法规|条例|民法典|刑法|治安|监管|办法|公约|指引|准则|国家|公司|总部|政策|制度|行业)[^。\n]{0,8}(?:规定|禁止|不允许|明令|严禁|不得|要求|不让|明确|红线)"
+)
+_COURT_COURSE = (
+    "判决(?:书)?(?:已经)?(?:生效|下来)?(?:之?后|以后)|拒不(?:执行|履行)|情节严重|被(?:法院|人民法院)(?:判决|认定|裁定|列入|列为|采取|限制)|(?:法院|人民法院)(?:判决|认定|裁定|依法)|被执行人"
+    "|纳入失信|列入失信|失信被执行人名单|按(?:照)?(?:法律|规定)(?:需要|提前|应当)|如实(?:向|申报)|依法(?:可能|可以|有可能)|可能(?:会)?(?:涉嫌|涉及|构成|承担|面临)|俗称|所谓"
+)
+_DIRECT = "(?:你|您)?(?:就|马上|明天|今天|立刻|等着)(?:等着)?[^，。\n]{0,4}(?:抓|拷|铐|送|进去|坐牢|蹲|判)|让你|叫你|把你|弄你|给你办|够判"
+
+
+def education(place: Place) -> str | None:
+    """Clear teaching: what the law forbids, and the neutral course of a court case."""
+    low = _back(place, 40, HARD + TURN)
+    before = place.text[low : place.start]
+    around = place.text[low : _ahead(place, _AFTER, HARD + TURN)]
+    if re.search(f"{_DIRECT}|再不还|再不处理|后果自负", around) or _search(
+        _STILL_THREAT, place, place.end, _ahead(place, _AFTER, HARD + TURN)
+    ):
+        return None
+    found = _search(_STATUTE, place, low, place.start) or _search(_COURT_COURSE, place, low, place.start)
+    if found is None and re.search("可能|会", before):
+        found = _search("可能(?:会)?(?:涉嫌|涉及|构成|承担|面临)[^，。\n]{0,6}$", place, low, place.start)
+    return _reason("taught", found, place) if found else None
+
+
+_IF_MET = "(?:如果|如|若|要是|万一|一旦|假如|假设|真)?[^。\n]{0,4}(?:遇到|遇见|遇上|碰到|碰上|接到|收到|发现)(?:过)?"
+_WARD_OFF = "(?:谨防|当心|警惕|提防|防范|小心(?:骗子|诈骗|被骗)|识别|防止|以防|防备)"
+_DO_REPORT = "(?:请|您|可以|记得|马上|及时|一定|就|立即|立刻|麻烦|建议|直接|都能|也可以)[^。\n]{0,6}(?:报警|投诉|举报|拨打|保留|留存|留好|反映|告诉我们|警惕|谨防|核实|110|12378)|留好证据|保留证据|千万别信|不要(?:相信|理会|上当)|别信|别理"
+
+
+def advice(place: Place) -> str | None:
+    """Clear advice: if you meet with this, report it."""
+    low = _back(place, _FAR, HARD + TURN)
+    met = _search(_IF_MET, place, low, place.start) or _search(_WARD_OFF, place, low, place.start)
+    told = _search(_DO_REPORT, place, place.end, _ahead(place, 30, TURN))
+    guarded = met is not None and re.search(_WARD_OFF, met) is not None
+    if met and (told or guarded):
+        return _reason("advised", met, place)
+    return None
+
+
+_THIRD_OBJECTS = (
+    "^(?:掉|了|一下|下|的|您的|你的|那个|这个)?(?:电话|资料|材料|违约金|利息|罚息|费用|滞纳金|价格?|手续费|系统|电脑|手机|软件|程序|页面|网页|app|账单|文件|档案|单子|行李|东西|卡号)"
+)
+
+
+def target(place: Place) -> str | None:
+    """Clear what is done to a thing that is neither the listener nor theirs."""
+    found = re.match(_THIRD_OBJECTS, place.text[place.end : place.end + 8])
+    return _reason("target", found[0], place) if found else None
+
+
+def idiom(place: Place) -> str | None:
+    """Clear a match whose words overlap a harmless idiom of the pack."""
+    for low, high in place.idioms:
+        for start, end in place.words:
+            inside = start <= low and high <= end and (start, end) != (low, high)
+            if low < end and start < high and not inside:
+                return f"idiom: {place.text[low:high]}"
+    return None
+
+
+def border(place: Place) -> str | None:
+    """Clear a word that jieba cuts through, so that its characters belong to two other words."""
+    low, high = _back(place, 10, BREAKS), _ahead(place, 10, BREAKS)
+    tokens: list[tuple[int, int]] = []
+    at = low
+    for token in rjieba.cut(place.text[low:high], False):  # noqa: FBT003  no guessing of unknown words
+        tokens.append((at, at + len(token)))
+        at += len(token)
+    for start, end in place.words:
+        if end - start != 2 or not rjieba.has_word(place.text[start:end]):  # noqa: PLR2004
+            continue
+        for a, b in tokens:
+            crosses = a < start < b < end or start < a < end < b
+            if crosses and b - a > 1 and not (place.start <= a and b <= place.end):
+                return f"border: {place.text[a:b]}"
+    return None
+
+
+GUARDS: Mapping[str, Guard] = {
+    "idiom": idiom,
+    "negated": negated,
+    "reported": reported,
+    "question": question,
+    "advice": advice,
+    "education": education,
+    "target": target,
+    "border": border,
+}
+"""All guards by name, in the order in which they are asked."""
+
+
+def first_objection(place: Place, names: frozenset[str]) -> tuple[str, str] | None:
+    """The first of these guards that does not let the match through, and why."""
+    for name, guard in GUARDS.items():
+        if name in names and (why := guard(place)) is not None:
+            return name, why
+    return None

@@ -1,0 +1,370 @@
+"""Find patterns in a text: two passes of automata, then regular expressions round what they found."""
+
+import re
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import daachorse
+import rjieba
+
+from rules.compile import Compiled, alignment, near_variants, triggers
+from rules.grammar import Builtin
+from rules.normalise import BREAKS, TURN
+from rules.numbers import BUILTINS
+from rules.phonetic import readings
+
+MAX_HITS = 200
+"""Hits of one pattern in one text after which it is no longer searched for."""
+
+NEAR, WRONG = 0.5, 1.0
+SHORT, REPAIRABLE, STRETCHABLE = 3, 4, 5
+"""Syllables from which a word matches by sound, survives a wrong syllable, or a missing one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A pattern found: `start` and `end` in the normal form, words with their own spans."""
+
+    pattern: Compiled
+    start: int
+    end: int
+    words: tuple[tuple[int, int, str], ...]
+    cost: float
+    exact: bool
+    quote: str
+
+    @property
+    def syllables(self) -> int:
+        """Characters of the words that matched, gaps left out."""
+        return sum(len(word) for _, _, word in self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Repair:
+    """If this part of a word is heard, the whole word may have been meant."""
+
+    pattern: int
+    meant: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """What one trigger string sets off."""
+
+    patterns: tuple[int, ...]
+    repairs: tuple[_Repair, ...]
+
+
+class _Passes:
+    """One automaton and what its strings set off."""
+
+    def __init__(self, plan: dict[str, tuple[set[int], set[_Repair]]]) -> None:
+        ordered = sorted(plan)
+        self.loads = tuple(
+            _Load(
+                tuple(sorted(plan[text][0])),
+                tuple(sorted(plan[text][1], key=lambda r: (r.pattern, r.meant, r.offset))),
+            )
+            for text in ordered
+        )
+        self.automaton = daachorse.CharwiseDoubleArrayAhoCorasick(ordered) if ordered else None
+
+    def find(self, text: str) -> Iterable[tuple[int, int, _Load]]:
+        if self.automaton is None:
+            return ()
+        loads = self.loads
+        return [(a, b, loads[n]) for a, b, n in self.automaton.find_overlapping(text)]
+
+
+class Matcher:
+    """All patterns of one speaker, ready to be found in texts."""
+
+    def __init__(self, patterns: Sequence[Compiled]) -> None:
+        self.patterns = tuple(patterns)
+        characters: dict[str, tuple[set[int], set[_Repair]]] = defaultdict(lambda: (set(), set()))
+        syllables: dict[str, tuple[set[int], set[_Repair]]] = defaultdict(lambda: (set(), set()))
+        for n, pattern in enumerate(self.patterns):
+            first, others = triggers(pattern)
+            for word in first:
+                if not pattern.style.phonetic or len(word) == 1:
+                    characters[word][0].add(n)
+                else:
+                    _plan_sound(n, word, syllables)
+            for word in others if pattern.style.phonetic else ():
+                for code in readings(word):
+                    syllables[code][0].add(n)
+        self._characters = _Passes(characters)
+        self._syllables = _Passes(syllables)
+
+    def find(self, text: str, codes: str) -> list[Match]:
+        """All matches in a normal-form text and its code string, by place and then by pattern.
+
+        Both start and end with a turn break, and turns are parted by them.
+        """
+        seeds: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        repairs: list[tuple[int, _Repair]] = []
+        for start, end, load in self._characters.find(text):
+            for n in load.patterns:
+                seeds[n].append((start, end))
+        for start, end, load in self._syllables.find(codes):
+            for n in load.patterns:
+                seeds[n].append((start, end))
+            for repair in load.repairs:
+                repairs.append((start - repair.offset, repair))
+        if not seeds and not repairs:
+            return []
+        turns = [i for i, char in enumerate(text) if char == TURN]
+        search = _Search(self.patterns, text, codes, turns)
+        for n in sorted(seeds):
+            search.look(n, seeds[n])
+        for start, repair in repairs:
+            search.mend(start, repair)
+        return sorted(
+            search.found.values(), key=lambda m: (m.start, m.end, m.pattern.condition, m.pattern.entry)
+        )
+
+
+def _plan_sound(
+    n: int, word: str, syllables: dict[str, tuple[set[int], set[_Repair]]]
+) -> None:
+    """Plan the triggers of a word by sound: itself, its near variants, its halves."""
+    for code in readings(word):
+        syllables[code][0].add(n)
+        length = len(code)
+        if length == SHORT:
+            for variant in near_variants(code):
+                syllables[variant][1].add(_Repair(n, code, 0))
+        elif length >= REPAIRABLE:
+            half = (length + 1) // 2
+            syllables[code[:half]][1].add(_Repair(n, code, 0))
+            syllables[code[half:]][1].add(_Repair(n, code, half))
+
+
+class _Search:
+    """The search of one text for the patterns that were triggered in it."""
+
+    def __init__(
+        self, patterns: Sequence[Compiled], text: str, codes: str, turns: list[int]
+    ) -> None:
+        self.patterns, self.text, self.codes, self.turns = patterns, text, codes, turns
+        self.found: dict[tuple[int, int, int], Match] = {}
+        self.count: dict[int, int] = defaultdict(int)
+        self.tried: set[tuple[int, int, str]] = set()
+
+    def bounds(self, at: int) -> tuple[int, int]:
+        """Where the turn round this place begins (its break) and ends (after its break)."""
+        n = bisect_right(self.turns, at)
+        return self.turns[n - 1] if n else 0, self.turns[n] + 1 if n < len(self.turns) else len(self.text)
+
+    def regions(self, pattern: Compiled, seeds: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Stretches round the seeds that one search each must cover; they do not overlap."""
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(seeds):
+            low, high = self.bounds(start)
+            area = max(low, start - pattern.reach), min(high, end + pattern.reach)
+            if merged and area[0] < merged[-1][1]:
+                merged[-1] = merged[-1][0], max(merged[-1][1], area[1])
+            else:
+                merged.append(area)
+        return merged
+
+    def look(self, n: int, seeds: list[tuple[int, int]]) -> None:
+        """Search round the seeds of one pattern, by characters and then by sound."""
+        pattern = self.patterns[n]
+        for low, high in self.regions(pattern, seeds):
+            if self.count[n] >= MAX_HITS:
+                return
+            taken = []
+            for found in pattern.by_characters.finditer(self.text, low, high):
+                self.keep(n, _exact(pattern, found))
+                taken.append(found.span())
+            if pattern.style.phonetic:
+                for found in pattern.by_sound.finditer(self.codes, low, high):
+                    if not any(a < found.end() and found.start() < b for a, b in taken):
+                        self.keep(n, _heard(pattern, found, self.text, self.codes))
+
+    def mend(self, start: int, repair: _Repair) -> None:
+        """Put the word that may have been meant in its place, and search there by sound."""
+        length = len(repair.meant)
+        if start < 0 or (repair.pattern, start, repair.meant) in self.tried:
+            return
+        self.tried.add((repair.pattern, start, repair.meant))
+        for end in _damage(self.codes, start, repair):
+            pattern = self.patterns[repair.pattern]
+            low, high = self.bounds(start)
+            low, high = max(low, start - pattern.reach), min(high, end + pattern.reach)
+            if end > high or self.count[repair.pattern] >= MAX_HITS:
+                continue
+            mended = self.codes[low:start] + repair.meant + self.codes[end:high]
+            shift = (end - start) - length
+            for found in pattern.by_sound.finditer(mended):
+                if found.start() <= start - low and found.end() >= start - low + length:
+                    heard = _Mended(found, low, start - low + length, shift)
+                    self.keep(repair.pattern, _repaired(pattern, heard, self.text, self.codes))
+
+    def keep(self, n: int, match: Match | None) -> None:
+        """Remember a match; of two at one place the cheaper one stays."""
+        if match is None:
+            return
+        key = (n, match.start, match.end)
+        held = self.found.get(key)
+        if held is None or match.cost < held.cost:
+            self.count[n] += held is None
+            self.found[key] = match
+
+
+@dataclass(frozen=True, slots=True)
+class _Mended:
+    """A find in a mended stretch: how its places map back to the text."""
+
+    found: "re.Match[str]"
+    low: int
+    end: int
+    shift: int
+
+    def back(self, at: int) -> int:
+        return self.low + at + (self.shift if at >= self.end else 0)
+
+
+def _damage(codes: str, start: int, repair: _Repair) -> list[int]:
+    """Where the damaged word may end; empty where the damage is too great or none."""
+    meant, length = repair.meant, len(repair.meant)
+    heard = codes[start : start + length]
+    if len(heard) == length and not _broken(heard):
+        wrong = sum(a != b for a, b in zip(heard, meant, strict=True))
+        if not wrong:
+            return []
+        if wrong == 1 or alignment(heard, meant) <= WRONG:
+            return [start + length]
+    if length < STRETCHABLE or repair.offset:
+        return []
+    for size in (length - 1, length + 1):
+        piece = codes[start : start + size]
+        if len(piece) == size and not _broken(piece) and _one_apart(piece, meant):
+            return [start + size]
+    return []
+
+
+def _price(
+    heard: str, mended: str, sounds: dict[int, tuple[tuple[str, str], ...]]
+) -> tuple[float, str]:
+    """The word that was most likely meant, and what it costs to have heard it as it was heard."""
+    if len(heard) == len(mended):
+        return min((alignment(heard, meant), word) for meant, word in sounds[len(heard)])
+    return WRONG, min((alignment(mended, meant), word) for meant, word in sounds[len(mended)])[1]
+
+
+def _broken(piece: str) -> bool:
+    return any(char in piece for char in BREAKS)
+
+
+def _one_apart(heard: str, meant: str) -> bool:
+    """Whether one inserted or missing syllable is all the difference."""
+    longer, shorter = (heard, meant) if len(heard) > len(meant) else (meant, heard)
+    at = next((i for i, (a, b) in enumerate(zip(longer, shorter, strict=False)) if a != b), len(shorter))
+    return 0 < at < len(shorter) and longer[at + 1 :] == shorter[at:]
+
+
+def _exact(pattern: Compiled, found: "re.Match[str]") -> Match:
+    words = tuple(
+        (*found.span(g), found[g]) for g in range(1, (found.re.groups or 0) + 1) if found[g] is not None
+    )
+    return Match(pattern, *found.span(), words, 0.0, exact=True, quote=found[0])
+
+
+def _heard(pattern: Compiled, found: "re.Match[str]", text: str, codes: str) -> Match | None:
+    return _repaired(pattern, _Mended(found, 0, len(codes) + 1, 0), text, codes)
+
+
+def _repaired(pattern: Compiled, heard: _Mended, text: str, codes: str) -> Match | None:
+    """A match by sound, if what it costs is within what its length allows."""
+    cost = 0.0
+    words: list[tuple[int, int, str]] = []
+    worst: list[tuple[int, float]] = []
+    found = heard.found
+    for g, item in enumerate(pattern.groups, start=1):
+        if found[g] is None:
+            continue
+        start, end = found.span(g)
+        a, b = heard.back(start), heard.back(end)
+        if isinstance(item, Builtin):
+            if not re.fullmatch(BUILTINS[item.name], text[a:b]):
+                return None
+            words.append((a, b, text[a:b]))
+            continue
+        price, word = _price(codes[a:b], found[g], pattern.sounds[g - 1])
+        cost += price
+        worst.append((len(word), price))
+        words.append((a, b, word))
+    match = Match(
+        pattern, heard.back(found.start()), heard.back(found.end()), tuple(words), cost,
+        exact=False, quote="",
+    )  # fmt: skip
+    if any(price > _bearable(length, match.syllables) for length, price in worst):
+        return None
+    if cost > allowed(match.syllables, pattern.style.strong) or _ordinary(match, text):
+        return None
+    return Match(pattern, match.start, match.end, match.words, cost, exact=False, quote=_quote(match, text))
+
+
+def _bearable(length: int, syllables: int) -> float:
+    """What one word of a match may cost: a short word that is not there is no word at all."""
+    if length == 1:
+        return 0.0 if syllables <= STRETCHABLE else NEAR
+    if length == 2:  # noqa: PLR2004
+        return NEAR if syllables <= STRETCHABLE else WRONG
+    return WRONG + NEAR
+
+
+def allowed(syllables: int, strong: bool) -> float:  # noqa: FBT001
+    """What a match by sound of so many syllables may cost; -1: none at all."""
+    if syllables < SHORT:
+        return 0.0 if strong else -1.0
+    if syllables < REPAIRABLE:
+        return 0.0
+    if syllables < 7:  # noqa: PLR2004
+        return WRONG
+    return WRONG + NEAR if syllables < 10 else 2 * WRONG  # noqa: PLR2004
+
+
+def _quote(match: Match, text: str) -> str:
+    """What was meant: the words of the pattern, and between them what was heard."""
+    parts: list[str] = []
+    at = match.start
+    for start, end, word in match.words:
+        parts += [text[at:start], word]
+        at = end
+    return "".join(parts) + text[at : match.end]
+
+
+def _ordinary(match: Match, text: str) -> bool:
+    """Whether what was heard makes good sense as it stands, so that nothing else was meant."""
+    wrong = [
+        start + i
+        for start, end, word in match.words
+        for i in range(end - start)
+        if i >= len(word) or text[start + i] != word[i]
+    ]
+    if not wrong:
+        return False
+    low = max(text.rfind(mark, 0, match.start) for mark in BREAKS) + 1
+    low = max(low, match.start - 8)
+    clause = text[low : match.end + 8]
+    stop = next((i for i, char in enumerate(clause) if i >= match.end - low and char in BREAKS), None)
+    explained = 0
+    at = low
+    for token in rjieba.cut(clause[:stop], False):  # noqa: FBT003  no guessing of unknown words
+        covers = sum(at <= place < at + len(token) for place in wrong)
+        if covers and len(token) > 1 and _stands_alone(at, at + len(token), match, text):
+            explained += covers
+        at += len(token)
+    sure = match.syllables - len(wrong)
+    return explained == len(wrong) and (sure < SHORT or explained > sure)
+
+
+def _stands_alone(start: int, end: int, match: Match, text: str) -> bool:
+    """Whether the word at this place is not simply the meant one with one character written wrong."""
+    return not any(a <= start and end <= b and text[start:end] == w[start - a : end - a] for a, b, w in match.words)
