@@ -9,13 +9,16 @@ from uuid import UUID
 from sqlalchemy import or_, update
 from sqlmodel import Session, col, select
 
+from service.audit import add_entry
 from service.jobs import Job, enqueue
-from service.models import AlertRow, AlertState, AuditEntry, Endpoint
+from service.models import AlertRow, AlertState, Endpoint
 
 # Longer than one delivery may take, so that a live sender never loses its claim.
 LEASE = timedelta(seconds=60)
 # While an endpoint fails, one alert at a time tries it, so it cannot hold up the others' work.
 PROBE_EVERY = timedelta(seconds=60)
+# The first attempt and one after each delay of the sender's schedule.
+MAX_ATTEMPTS = 10
 
 
 class Result(StrEnum):
@@ -58,13 +61,16 @@ def load_alert(
     An alert of an endpoint that was switched off becomes `dead`.
     """
     alert = session.exec(select(AlertRow).where(col(AlertRow.id) == alert_id)).one_or_none()
-    if alert is None or alert.state != AlertState.PENDING.value or alert.next_at > now:
+    if alert is None or alert.state != AlertState.PENDING.value:
+        return None
+    if alert.next_at > now:
+        enqueue(session, Job.ALERT, tenant_id=tenant_id, subject_id=alert_id, at=alert.next_at)
         return None
     endpoint = session.exec(
         select(Endpoint).where(col(Endpoint.id) == alert.endpoint_id).with_for_update()
     ).one()
-    if not endpoint.active:
-        _bury(session, alert, reason="endpoint_disabled", now=now)
+    if not endpoint.active or alert.attempts >= MAX_ATTEMPTS:
+        _bury(session, alert, reason="gave_up" if endpoint.active else "endpoint_disabled")
         return None
     if endpoint.failing_since is not None:
         if endpoint.paused_until is not None and endpoint.paused_until > now:
@@ -108,6 +114,9 @@ def store_attempt(
 
     Returns False, and changes nothing, where another worker has claimed the alert since.
     """
+    endpoint = session.exec(
+        select(Endpoint).where(col(Endpoint.id) == delivery.endpoint_id).with_for_update()
+    ).one()
     alert = session.exec(
         select(AlertRow)
         .where(col(AlertRow.id) == delivery.alert_id)
@@ -117,17 +126,14 @@ def store_attempt(
     ).one_or_none()
     if alert is None:
         return False
-    endpoint = session.exec(
-        select(Endpoint).where(col(Endpoint.id) == delivery.endpoint_id).with_for_update()
-    ).one()
     alert.last_status, alert.last_reason = attempt.status, attempt.reason
     alert.lease_until = None
     if attempt.result is Result.DELIVERED:
         alert.state = AlertState.DELIVERED.value
         endpoint.failing_since = endpoint.paused_until = None
     elif attempt.result is Result.GONE:
-        _switch_off(session, endpoint, now=now)
-        _bury(session, alert, reason=attempt.reason, now=now)
+        _switch_off(session, endpoint)
+        _bury(session, alert, reason=attempt.reason)
     else:
         endpoint.failing_since = endpoint.failing_since or now
         _retry_or_bury(session, alert, endpoint, reason=attempt.reason, next_at=next_at, now=now)
@@ -145,39 +151,35 @@ def _retry_or_bury(
     now: datetime,
 ) -> None:
     if next_at is None:
-        _bury(session, alert, reason=f"gave_up: {reason}", now=now)
+        _bury(session, alert, reason=f"gave_up: {reason}")
         return
     alert.next_at = next_at
     endpoint.paused_until = min(next_at, now + PROBE_EVERY)
     enqueue(session, Job.ALERT, tenant_id=alert.tenant_id, subject_id=alert.id, at=next_at)
 
 
-def _bury(session: Session, alert: AlertRow, *, reason: str, now: datetime) -> None:
+def _bury(session: Session, alert: AlertRow, *, reason: str) -> None:
     alert.state = AlertState.DEAD.value
     alert.last_reason = reason
     alert.lease_until = None
-    session.add(
-        AuditEntry(
-            tenant_id=alert.tenant_id,
-            at=now,
-            actor="system",
-            action="alert_died",
-            subject_id=str(alert.id),
-            details={"reason": reason, "attempts": alert.attempts},
-        )
+    add_entry(
+        session,
+        tenant_id=alert.tenant_id,
+        actor="alert",
+        action="alert_died",
+        subject_id=str(alert.id),
+        details={"reason": reason, "attempts": alert.attempts},
     )
 
 
-def _switch_off(session: Session, endpoint: Endpoint, *, now: datetime) -> None:
+def _switch_off(session: Session, endpoint: Endpoint) -> None:
     endpoint.active = False
     endpoint.disabled_reason = "the receiver answered 410 Gone"
-    session.add(
-        AuditEntry(
-            tenant_id=endpoint.tenant_id,
-            at=now,
-            actor="system",
-            action="endpoint_disabled",
-            subject_id=str(endpoint.id),
-            details={"reason": "gone"},
-        )
+    add_entry(
+        session,
+        tenant_id=endpoint.tenant_id,
+        actor="alert",
+        action="endpoint_disabled",
+        subject_id=str(endpoint.id),
+        details={"reason": "gone"},
     )

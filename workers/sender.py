@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from standardwebhooks import Webhook
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
-from service.alert import Attempt, Delivery, Result
+from service.alert import MAX_ATTEMPTS, Attempt, Delivery, Result
 from workers.egress import Egress, EgressError, Reply
 
 RETRY_DELAYS_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -25,7 +25,10 @@ def send(egress: Egress, delivery: Delivery, *, now: datetime) -> Attempt:
     """
     # Keys are sorted because the stored document has no order: each attempt sends the same bytes.
     body = json.dumps(delivery.payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    signature = Webhook(delivery.secret).sign(delivery.message_id, now, body)
+    try:
+        signature = Webhook(delivery.secret).sign(delivery.message_id, now, body)
+    except (ValueError, EmptyWebhookSecretError):
+        return Attempt(Result.FAILED, "secret_malformed")
     headers = {
         "content-type": "application/json",
         "user-agent": "hegui",
@@ -70,7 +73,7 @@ def next_attempt_at(attempts: int, attempt: Attempt, *, now: datetime) -> dateti
 
     The schedule's delays vary by a fifth either way; a receiver's `Retry-After` is a lower bound.
     """
-    if attempts > len(RETRY_DELAYS_S):
+    if attempts >= MAX_ATTEMPTS:
         return None
     delay = RETRY_DELAYS_S[attempts - 1] * _DICE.uniform(1 - SPREAD, 1 + SPREAD)
     return now + timedelta(seconds=max(delay, attempt.retry_after_s or 0.0))

@@ -1,0 +1,119 @@
+"""The database halves of transcription: claim a recording to hear, store what was heard."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import Session, col, select
+
+from rules.events import InteractionCompleted, Segment
+from service.models import EventRow, InteractionRow, InteractionState, TranscriptRow
+from service.work import MAX_TRIES, claim, find_interaction, finish, is_free
+
+_HEARING = InteractionState.TRANSCRIBING
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a speech engine made of a recording; `untrusted_share` is 0 to 1."""
+
+    segments: tuple[Segment, ...]
+    engine: str
+    model_digest: str
+    parameters: Mapping[str, Any]
+    decoded_seconds: float
+    untrusted_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """One claimed recording; `attempt` is the fence that `store_*` must still find."""
+
+    tenant_id: UUID
+    interaction_id: UUID
+    case_id: str
+    sha256: str
+    speakers: tuple[str, ...]
+    attempt: int
+
+
+def load_recording(
+    session: Session, *, tenant_id: UUID, interaction_id: UUID, now: datetime
+) -> Hearing | None:
+    """Claim an interaction that waits to be heard; None where there is nothing for us to do.
+
+    An interaction that has ended its worker too often becomes `undecodable` instead.
+    """
+    held = find_interaction(session, interaction_id)
+    if held is None or held.state != _HEARING.value or not is_free(held.lease_until, now):
+        return None
+    if held.tries >= MAX_TRIES:
+        _set_aside(session, held)
+        return None
+    row = claim(session, interaction_id, _HEARING, now=now)
+    if row is None:
+        return None
+    body = session.exec(select(EventRow.body).where(col(EventRow.id) == row.event_id)).one()
+    recording = InteractionCompleted.model_validate(body).data.recording
+    if recording is None:
+        raise LookupError("an interaction to be heard has no recording")
+    return Hearing(
+        tenant_id=tenant_id,
+        interaction_id=interaction_id,
+        case_id=row.case_id,
+        sha256=recording.sha256,
+        speakers=tuple(speaker.value for speaker in recording.speakers),
+        attempt=row.attempt,
+    )
+
+
+def store_transcript(session: Session, work: Hearing, heard: Heard, *, now: datetime) -> None:
+    """Write what was heard and ask for a check; raises `LostLeaseError` where the fence is gone."""
+    _end(session, work, InteractionState.TRANSCRIBED, None)
+    values = {
+        "recording_sha256": work.sha256,
+        "segments": [segment.model_dump(mode="json") for segment in heard.segments],
+        "engine": heard.engine,
+        "model_digest": heard.model_digest,
+        "parameters": dict(heard.parameters),
+        "decoded_seconds": heard.decoded_seconds,
+        "untrusted_share": heard.untrusted_share,
+        "created_at": now,
+    }
+    session.exec(
+        insert(TranscriptRow)
+        .values(tenant_id=work.tenant_id, interaction_id=work.interaction_id, **values)
+        .on_conflict_do_update(index_elements=["tenant_id", "interaction_id"], set_=values)
+    )
+
+
+def store_undecodable(session: Session, work: Hearing, reason: str) -> None:
+    """Write why nothing can be heard; the bytes stay. Raises `LostLeaseError`."""
+    _end(session, work, InteractionState.UNDECODABLE, reason)
+
+
+def _end(session: Session, work: Hearing, entered: InteractionState, reason: str | None) -> None:
+    finish(
+        session,
+        work.interaction_id,
+        case_id=work.case_id,
+        attempt=work.attempt,
+        left=_HEARING,
+        entered=entered,
+        reason=reason,
+    )
+
+
+def _set_aside(session: Session, row: InteractionRow) -> None:
+    finish(
+        session,
+        row.id,
+        case_id=row.case_id,
+        attempt=row.attempt,
+        left=_HEARING,
+        entered=InteractionState.UNDECODABLE,
+        reason=f"set_aside: transcription was cut short {MAX_TRIES} times",
+    )

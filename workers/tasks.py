@@ -1,0 +1,180 @@
+"""The jobs: each loads in one transaction, works in none, and stores in another."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+import rules
+from rules.model import Verdict
+from service import log
+from service.alert import load_alert, store_attempt
+from service.check import CaseWork, load_case, release_case, store_verdicts
+from service.clock import now
+from service.config import settings
+from service.db import tenant_session
+from service.errors import DigestMismatchError, TooLargeError
+from service.fetch import Fetch, load_url, store_arrival, store_failure
+from service.jobs import Job
+from service.packs import load_pack
+from service.storage import store
+from service.transcribe import (
+    Heard,
+    Hearing,
+    load_recording,
+    store_transcript,
+    store_undecodable,
+)
+from service.work import LostLeaseError, release, renew
+from workers.egress import Egress, EgressError, EgressRefusedError
+from workers.lease import kept_alive
+from workers.sender import next_attempt_at, send
+from workers.speech import UndecodableError, transcribe_file
+
+_LOG = log.get(__name__)
+_MEGABYTE = 1024 * 1024
+
+
+@contextmanager
+def _job(job: Job, tenant_id: str, subject_id: str) -> Iterator[tuple[UUID, UUID]]:
+    """Name the job in every log line, and end quietly where somebody else has taken it over."""
+    with structlog.contextvars.bound_contextvars(
+        job=job.value, tenant_id=tenant_id, subject_id=subject_id
+    ):
+        try:
+            yield UUID(tenant_id), UUID(subject_id)
+        except LostLeaseError:
+            _LOG.info("job_was_taken_over")
+
+
+def fetch(*, tenant_id: str, subject_id: str) -> None:
+    """Bring a recording that lies at a URL into the store."""
+    with _job(Job.FETCH, tenant_id, subject_id) as (tenant, subject):
+        with tenant_session(tenant) as session:
+            work = load_url(session, tenant_id=tenant, interaction_id=subject, now=now())
+        if work is None:
+            return
+        with kept_alive(lambda: _renew(tenant, subject, work.attempt)):
+            failure = _download(work)
+        if failure is not None:
+            code, is_final = failure
+            with tenant_session(tenant) as session:
+                store_failure(session, work, code, is_final=is_final, now=now())
+            _LOG.info("recording_not_fetched", code=code, attempt=work.tries)
+
+
+def _download(work: Fetch) -> tuple[str, bool] | None:
+    """Stream the bytes into the store; gives the failure's code, and whether it is final."""
+    config = settings()
+    limit = config.recording_max_mb * _MEGABYTE
+    egress = Egress(allow=config.egress_hosts, total_s=config.fetch_timeout_s)
+    try:
+        with egress.get(work.url, max_bytes=limit) as (reply, chunks):
+            if reply.status != 200:  # noqa: PLR2004  the one answer that carries the whole body
+                return f"http_{reply.status}", 400 <= reply.status < 500  # noqa: PLR2004
+            stored = store().put_stream(work.tenant_id, chunks, work.sha256, limit)
+    except (DigestMismatchError, TooLargeError) as error:
+        return error.code, True
+    except EgressError as error:
+        is_final = isinstance(error, EgressRefusedError) or error.code == "too_large"
+        return error.code, is_final
+    with tenant_session(work.tenant_id) as session:
+        store_arrival(session, work, size_bytes=stored.size_bytes, now=now())
+    return None
+
+
+def transcribe(*, tenant_id: str, subject_id: str) -> None:
+    """Hear a recording and write down what was said."""
+    with _job(Job.TRANSCRIBE, tenant_id, subject_id) as (tenant, subject):
+        with tenant_session(tenant) as session:
+            work = load_recording(session, tenant_id=tenant, interaction_id=subject, now=now())
+        if work is None:
+            return
+        try:
+            with kept_alive(lambda: _renew(tenant, subject, work.attempt)):
+                heard = _hear(work)
+        except UndecodableError as error:
+            with tenant_session(tenant) as session:
+                store_undecodable(session, work, error.reason)
+            _LOG.info("recording_undecodable", attempt=work.attempt)
+        except Exception:
+            with tenant_session(tenant) as session:
+                release(session, subject, work.attempt, now=now())
+            raise
+        else:
+            with tenant_session(tenant) as session:
+                store_transcript(session, work, heard, now=now())
+            _LOG.info("recording_transcribed", attempt=work.attempt, seconds=heard.decoded_seconds)
+
+
+def _renew(tenant: UUID, subject: UUID, attempt: int) -> bool:
+    with tenant_session(tenant) as session:
+        return renew(session, subject, attempt, now=now())
+
+
+def _hear(work: Hearing) -> Heard:
+    config = settings()
+    heard = transcribe_file(
+        store().path(work.tenant_id, work.sha256),
+        speakers=work.speakers,
+        engine=config.engine,
+        model=config.model,
+    )
+    return Heard(
+        segments=heard.segments,
+        engine=heard.engine,
+        model_digest=heard.model_digest,
+        parameters=heard.parameters,
+        decoded_seconds=heard.decoded_seconds,
+        untrusted_share=heard.untrusted_share,
+    )
+
+
+def check(*, tenant_id: str, subject_id: str) -> None:
+    """Check every contact of a case against the pack."""
+    with _job(Job.CHECK, tenant_id, subject_id) as (tenant, subject):
+        with tenant_session(tenant) as session:
+            work = load_case(session, tenant_id=tenant, case_uuid=subject, now=now())
+        if work is None:
+            return
+        try:
+            verdicts = rules.evaluate(load_pack(), work.history)
+            written = _store(work, verdicts, now=now())
+        except LostLeaseError:
+            raise
+        except Exception:
+            with tenant_session(tenant) as session:
+                release_case(session, work, now=now())
+            raise
+        _LOG.info("case_checked", attempt=work.attempt, count=written)
+
+
+def _store(work: CaseWork, verdicts: tuple[Verdict, ...], *, now: datetime) -> int:
+    base_url = settings().public_base_url
+    with tenant_session(work.tenant_id) as session:
+        return store_verdicts(session, work, verdicts, base_url=base_url, now=now)
+
+
+def alert(*, tenant_id: str, subject_id: str) -> None:
+    """Tell a lender about a failing contact, once."""
+    with _job(Job.ALERT, tenant_id, subject_id) as (tenant, subject):
+        with tenant_session(tenant) as session:
+            work = load_alert(session, tenant_id=tenant, alert_id=subject, now=now())
+        if work is None:
+            return
+        config = settings()
+        egress = Egress(allow=config.egress_hosts, total_s=config.alert_timeout_s)
+        attempt = send(egress, work, now=now())
+        moment = now()
+        next_at = next_attempt_at(work.attempts, attempt, now=moment)
+        with tenant_session(tenant) as session:
+            store_attempt(session, work, attempt, next_at=next_at, now=moment)
+        _LOG.info(
+            "alert_attempted",
+            attempt=work.attempts,
+            reason=attempt.reason,
+            peer_status=attempt.status,
+            endpoint_id=str(work.endpoint_id),
+        )
