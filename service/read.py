@@ -164,14 +164,6 @@ def get_transcript(
     return None, given
 
 
-def get_receipt(session: Session, receipt_id: UUID) -> EventRow:
-    """The accepted event behind a receipt."""
-    row = session.exec(select(EventRow).where(EventRow.id == receipt_id)).first()
-    if row is None:
-        raise NotFoundError("There is no such receipt.")
-    return row
-
-
 def list_agencies(session: Session) -> Sequence[Agency]:
     """The agencies that the caller can see, by name."""
     return session.exec(select(Agency).order_by(Agency.name, col(Agency.id))).all()

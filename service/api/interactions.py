@@ -1,0 +1,63 @@
+"""Read interactions: lists, one with its verdict, every revision, what was said."""
+
+from fastapi import APIRouter
+
+from service import read
+from service.api.deps import TenantSession
+from service.api.reading import (
+    CurrentView,
+    Cursor,
+    InteractionFilters,
+    InteractionKey,
+    Limit,
+)
+from service.api.shapes import (
+    InteractionDetailOut,
+    InteractionOut,
+    InteractionPage,
+    TranscriptOut,
+    VerdictList,
+    VerdictOut,
+)
+
+router = APIRouter(prefix="/v1/interactions", tags=["interactions"])
+
+
+@router.get("")
+def list_interactions(
+    session: TenantSession,
+    filters: InteractionFilters,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> InteractionPage:
+    """List interactions, newest first."""
+    page = read.list_interactions(session, filters, cursor=cursor, limit=limit)
+    items = [InteractionOut.of(row) for row in page.rows]
+    return InteractionPage(items=items, next_cursor=page.next_cursor)
+
+
+@router.get("/{interaction}")
+def get_interaction(
+    session: TenantSession, view: CurrentView, interaction: InteractionKey
+) -> InteractionDetailOut:
+    """Show one interaction with its current verdict, findings and recording."""
+    found = read.get_interaction(session, interaction, period=view.period)
+    return InteractionDetailOut.of_detail(found)
+
+
+@router.get("/{interaction}/verdicts")
+def list_verdicts(
+    session: TenantSession, view: CurrentView, interaction: InteractionKey
+) -> VerdictList:
+    """Show every revision of an interaction's verdict, newest first."""
+    found = read.list_verdicts(session, interaction, period=view.period)
+    return VerdictList(items=[VerdictOut.of(verdict, findings) for verdict, findings in found])
+
+
+@router.get("/{interaction}/transcript")
+def get_transcript(
+    session: TenantSession, view: CurrentView, interaction: InteractionKey
+) -> TranscriptOut:
+    """Show what was said: the sender's transcript, or what the speech engine heard."""
+    row, segments = read.get_transcript(session, interaction, period=view.period)
+    return TranscriptOut.of(interaction, row, segments)

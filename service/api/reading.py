@@ -1,0 +1,111 @@
+"""What the read routes share: the caller's view, the list parameters, the regulator's trace."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import AwareDatetime
+
+from rules.model import Disposition, Outcome, Severity
+from service.api.deps import CurrentPrincipal, TenantSession
+from service.audit import add_entry
+from service.models import Actor
+from service.read import Filters, Period
+from service.tenants import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the caller may see; a regulator only what started within the key's period."""
+
+    principal: Principal
+    period: Period | None
+
+
+def open_view(principal: CurrentPrincipal, session: TenantSession, request: Request) -> View:
+    """Return the caller's view; a regulator's read is written down before anything is read."""
+    if principal.actor is not Actor.REGULATOR:
+        return View(principal, None)
+    add_entry(
+        session,
+        tenant_id=principal.tenant_id,
+        actor=principal.key_id,
+        action="regulator_read",
+        subject_id=next(iter(request.path_params.values()), None),
+        details={"route": request.scope["route"].path},
+    )
+    assert principal.period_from is not None
+    assert principal.period_to is not None
+    return View(principal, (principal.period_from, principal.period_to))
+
+
+CurrentView = Annotated[View, Depends(open_view)]
+
+CaseId = Annotated[
+    str | None,
+    Query(max_length=128, pattern=r"^[^\s\x00-\x1f\x7f]+$", description="Only this case."),
+]
+AgencyId = Annotated[UUID | None, Query(description="Only this agency.")]
+OutcomeIs = Annotated[Outcome | None, Query(description="Only this current outcome.")]
+RuleIs = Annotated[
+    str | None,
+    Query(pattern=r"^[A-Z]{3}-[0-9]{2}$", description="Only this rule.", examples=["THR-02"]),
+]
+SeverityIs = Annotated[Severity | None, Query(description="Only this severity.")]
+DispositionIs = Annotated[Disposition | None, Query(description="Only this disposition.")]
+Since = Annotated[
+    AwareDatetime | None,
+    Query(alias="from", description="Started at or after; RFC 3339 with an offset."),
+]
+Until = Annotated[
+    AwareDatetime | None, Query(alias="to", description="Started before; RFC 3339 with an offset.")
+]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=256, pattern=r"^[A-Za-z0-9_-]+$", description="`next_cursor` of a page."),
+]
+Limit = Annotated[int, Query(ge=1, le=200, description="Rows of one page.")]
+InteractionKey = Annotated[UUID, Path(description="The interaction's id within this service.")]
+
+
+def interaction_filters(
+    view: CurrentView,
+    case_id: CaseId = None,
+    agency_id: AgencyId = None,
+    outcome: OutcomeIs = None,
+    rule: RuleIs = None,
+    since: Since = None,
+    until: Until = None,
+) -> Filters:
+    """Gather the parameters that narrow a list of interactions."""
+    return Filters(case_id, agency_id, outcome, rule, None, None, since, until, view.period)
+
+
+InteractionFilters = Annotated[Filters, Depends(interaction_filters)]
+
+
+def finding_filters(
+    filters: InteractionFilters, severity: SeverityIs = None, disposition: DispositionIs = None
+) -> Filters:
+    """Gather the parameters that narrow a list of findings."""
+    return Filters(
+        case_id=filters.case_id,
+        agency_id=filters.agency_id,
+        outcome=filters.outcome,
+        rule=filters.rule,
+        severity=severity,
+        disposition=disposition,
+        since=filters.since,
+        to=filters.to,
+        period=filters.period,
+    )
+
+
+FindingFilters = Annotated[Filters, Depends(finding_filters)]
+
+
+def within(view: View, first: datetime, after: datetime) -> bool:
+    """Tell whether [first, after) lies inside what the caller may see."""
+    return view.period is None or (view.period[0] <= first and after <= view.period[1])

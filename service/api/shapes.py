@@ -1,0 +1,222 @@
+"""The shapes that the read routes answer with."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rules.events import Channel, Speaker
+from rules.model import Disposition, Outcome, Severity
+from service.models import (
+    Agency,
+    FindingRow,
+    InteractionRow,
+    InteractionState,
+    RecordingRow,
+    TranscriptRow,
+    VerdictRow,
+)
+from service.read import InteractionDetail
+
+
+class Out(BaseModel):
+    """An answer: frozen, and documented field by field in the OpenAPI."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class FindingOut(Out):
+    """One rule that a contact broke; see the contract for the fields of `evidence`."""
+
+    id: UUID
+    interaction: UUID = Field(description="The id of the interaction within this service.")
+    agency_id: UUID
+    started_at: datetime = Field(description="When the contact started.")
+    rule: str = Field(examples=["THR-02"])
+    severity: Severity
+    disposition: Disposition
+    evidence: dict[str, Any] = Field(
+        description="Quote, heard text, span, seconds, facts, articles and the reason in words.",
+        examples=[
+            {
+                "rule": "THR-02",
+                "articles": ["nifa-2018/26"],
+                "quote": "上门泼油漆",
+                "heard": "上门颇游戏",
+                "start": 12.4,
+                "end": 14.1,
+            }
+        ],
+    )
+
+    @classmethod
+    def of(cls, row: FindingRow) -> "FindingOut":
+        """Show one row."""
+        return cls(
+            id=row.id,
+            interaction=row.interaction_id,
+            agency_id=row.agency_id,
+            started_at=row.started_at,
+            rule=row.rule,
+            severity=Severity(row.severity),
+            disposition=Disposition(row.disposition),
+            evidence=row.doc,
+        )
+
+
+class VerdictOut(Out):
+    """The outcome of one check; a later check that differs adds a revision."""
+
+    id: UUID
+    revision: int = Field(ge=1, description="1 for the first verdict, then counting up.")
+    is_current: bool
+    outcome: Outcome
+    reasons: list[str] = Field(description="Why the outcome is inconclusive or error, in codes.")
+    pack: str
+    pack_digest: str
+    evaluated_at: datetime
+    findings: list[FindingOut]
+
+    @classmethod
+    def of(cls, row: VerdictRow, findings: Any) -> "VerdictOut":
+        """Show one row with its findings."""
+        return cls(
+            id=row.id,
+            revision=row.revision,
+            is_current=row.is_current,
+            outcome=Outcome(row.outcome),
+            reasons=row.reasons,
+            pack=row.pack,
+            pack_digest=row.pack_digest,
+            evaluated_at=row.evaluated_at,
+            findings=[FindingOut.of(finding) for finding in findings],
+        )
+
+
+class InteractionOut(Out):
+    """One contact and how far it has come; `outcome` is None until it is checked."""
+
+    id: UUID = Field(description="The id within this service.")
+    interaction_id: str = Field(description="The agency's own id.", examples=["C-2026-000123"])
+    agency_id: UUID
+    case_id: str
+    channel: Channel
+    direction: Literal["outbound", "inbound"]
+    started_at: datetime
+    received_at: datetime
+    state: InteractionState
+    reason: str | None = Field(description="Why it could not be processed, where it could not.")
+    outcome: Outcome | None
+    recording_sha256: str | None
+
+    @classmethod
+    def of(cls, row: InteractionRow) -> "InteractionOut":
+        """Show one row."""
+        return cls.model_validate(row, from_attributes=True)
+
+
+class RecordingOut(Out):
+    """The bytes held for an interaction, and how long they must stay."""
+
+    sha256: str
+    size_bytes: int
+    received_at: datetime
+    retain_until: datetime
+
+
+class InteractionDetailOut(InteractionOut):
+    """One contact with its current verdict."""
+
+    receipt: UUID = Field(description="The receipt of the event that describes it.")
+    verdict: VerdictOut | None
+    recording: RecordingOut | None
+
+    @classmethod
+    def of_detail(cls, detail: InteractionDetail) -> "InteractionDetailOut":
+        """Show one interaction and all that hangs on it."""
+        return cls(
+            **InteractionOut.of(detail.row).model_dump(),
+            receipt=detail.event.id,
+            verdict=VerdictOut.of(detail.verdict, detail.findings) if detail.verdict else None,
+            recording=_recording(detail.recording),
+        )
+
+
+def _recording(row: RecordingRow | None) -> RecordingOut | None:
+    return RecordingOut.model_validate(row, from_attributes=True) if row else None
+
+
+class SegmentOut(Out):
+    """A stretch of one speaker's words; times in seconds from the start of the recording."""
+
+    speaker: Speaker
+    start: float
+    end: float
+    text: str
+    trusted: bool = True
+    role_score: float = 1.0
+
+
+class TranscriptOut(Out):
+    """What was said; `engine` is None where the agency sent the transcript itself."""
+
+    interaction: UUID
+    engine: str | None
+    model_digest: str | None
+    decoded_seconds: float | None
+    untrusted_share: float = Field(description="Share of the speech that is not relied on, 0..1.")
+    segments: list[SegmentOut]
+
+    @classmethod
+    def of(
+        cls, interaction: UUID, row: TranscriptRow | None, segments: list[dict[str, Any]]
+    ) -> "TranscriptOut":
+        """Show the engine's transcript or the sender's own."""
+        return cls(
+            interaction=interaction,
+            engine=row.engine if row else None,
+            model_digest=row.model_digest if row else None,
+            decoded_seconds=row.decoded_seconds if row else None,
+            untrusted_share=row.untrusted_share if row else 0.0,
+            segments=[SegmentOut.model_validate(segment) for segment in segments],
+        )
+
+
+class AgencyOut(Out):
+    """A collection agency of the lender."""
+
+    id: UUID
+    name: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: Agency) -> "AgencyOut":
+        """Show one row."""
+        return cls.model_validate(row, from_attributes=True)
+
+
+class InteractionPage(Out):
+    """One page of interactions, newest first."""
+
+    items: list[InteractionOut]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page.")
+
+
+class FindingPage(Out):
+    """One page of findings, newest contact first."""
+
+    items: list[FindingOut]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page.")
+
+
+class AgencyList(Out):
+    """The agencies that the caller can see."""
+
+    items: list[AgencyOut]
+
+
+class VerdictList(Out):
+    """Every revision of a verdict, newest first."""
+
+    items: list[VerdictOut]
