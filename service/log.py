@@ -4,7 +4,7 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import psycopg
 import structlog
@@ -63,6 +63,15 @@ def _keep_allowed(
     return fields
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to whatever standard error is at that moment, so a replaced one is followed."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        self.stream = sys.stderr
+        super().emit(record)
+
+
 def configure(settings: Settings) -> None:
     """Set up logging for this process; a second call changes the settings and adds nothing."""
     shared: list[structlog.typing.Processor] = [
@@ -83,7 +92,7 @@ def configure(settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -91,9 +100,8 @@ def configure(settings: Settings) -> None:
         )
     )
     root = logging.getLogger()
-    for old in [held for held in root.handlers if getattr(held, "hegui", False)]:
+    for old in [held for held in root.handlers if isinstance(held, _Stderr)]:
         root.removeHandler(old)
-    handler.hegui = True  # type: ignore[attr-defined]
     root.addHandler(handler)
     root.setLevel(settings.log_level)
     # What libraries say at INFO is theirs, not ours: job arguments, URLs, SQL.

@@ -1,0 +1,101 @@
+"""All that a route may ask for: who calls, a session that sees what the caller may see, a body."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlmodel import Session
+from starlette.requests import ClientDisconnect
+
+from service.clock import now
+from service.config import settings
+from service.db import tenant_session
+from service.errors import (
+    BadKeyError,
+    ForbiddenError,
+    RefusedError,
+    TooLargeError,
+    UnsupportedEncodingError,
+)
+from service.models import Actor, Scope
+from service.tenants import Principal, authenticate
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="apiKey",
+    description="An API key: `Authorization: Bearer hg_…`. Shown once when it is made.",
+)
+
+
+def current_principal(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Principal:
+    """Return whom the request's API key speaks for; raises `BadKeyError`."""
+    if credentials is None:
+        raise BadKeyError("The API key is missing, malformed, unknown, expired or revoked.")
+    principal = authenticate(credentials.credentials, at=now())
+    request.state.tenant_id = principal.tenant_id
+    request.state.key_id = principal.key_id
+    return principal
+
+
+CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
+
+
+def administrator(principal: CurrentPrincipal) -> Principal:
+    """Return the caller where it is a lender's administrator; raises `ForbiddenError`."""
+    if principal.actor is not Actor.LENDER or principal.scope is not Scope.ADMIN:
+        raise ForbiddenError("This needs a lender's key with the scope admin.")
+    return principal
+
+
+def sender(principal: CurrentPrincipal) -> Principal:
+    """Return the caller where it is an agency that may send; raises `ForbiddenError`."""
+    if principal.actor is not Actor.AGENCY or principal.scope is not Scope.SEND:
+        raise ForbiddenError("This needs an agency's key with the scope send.")
+    return principal
+
+
+Administrator = Annotated[Principal, Depends(administrator)]
+Sender = Annotated[Principal, Depends(sender)]
+
+
+def open_session(principal: CurrentPrincipal) -> Iterator[Session]:
+    """Open the request's one transaction; an agency's sees that agency's rows only."""
+    with tenant_session(principal.tenant_id, agency_id=principal.agency_id) as session:
+        yield session
+
+
+# With the scope `function` the commit comes before the answer: a commit that fails is an error.
+TenantSession = Annotated[Session, Depends(open_session, scope="function")]
+
+
+def refuse_compressed(request: Request) -> None:
+    """Refuse a compressed body: signatures and hashes are over the bytes as they were made."""
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedEncodingError("Send the body as it is, without Content-Encoding.")
+
+
+async def read_body(request: Request) -> bytes:
+    """Read a small body whole; raises `TooLargeError` as soon as it is over the limit."""
+    refuse_compressed(request)
+    limit = settings().body_max_kb * 1024
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise TooLargeError(f"The body may have up to {limit} bytes.")
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise TooLargeError(f"The body may have up to {limit} bytes.")
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise RefusedError("The body ended before it was complete.") from None
+    return b"".join(chunks)
+
+
+RawBody = Annotated[bytes, Depends(read_body)]

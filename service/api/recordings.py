@@ -1,0 +1,144 @@
+"""Where agencies put the bytes of a recording, under their SHA-256."""
+
+import re
+from base64 import b64decode
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from service import ingest
+from service.api.deps import Sender, refuse_compressed
+from service.clock import now
+from service.config import settings
+from service.db import tenant_session
+from service.errors import (
+    DigestMismatchError,
+    FieldProblem,
+    InvalidInputError,
+    LengthRequiredError,
+    RefusedError,
+    TooLargeError,
+)
+from service.storage import Stored, Upload, store
+from service.tenants import Principal
+
+router = APIRouter(tags=["recordings"])
+_DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):\s*(?:;[^,]*)?(?=,|$)", re.ASCII)
+_BATCH_BYTES = 256 * 1024
+
+
+class RecordingOut(BaseModel):
+    """That a recording is ours now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    size_bytes: int
+    received_at: datetime
+
+
+def _check_headers(request: Request, sha256: str) -> int:
+    """Refuse what can be refused before a byte is read; return the limit in bytes."""
+    refuse_compressed(request)
+    limit = settings().recording_max_mb * 1024 * 1024
+    declared = request.headers.get("content-length")
+    if declared is None or not declared.isdecimal():
+        raise LengthRequiredError("A recording is sent with its Content-Length.")
+    if int(declared[:20]) > limit:
+        raise TooLargeError(f"A recording may have up to {limit} bytes.")
+    digest = request.headers.get("content-digest")
+    if digest is not None and "sha-256" in digest:
+        found = _DIGEST.search(digest)
+        if found is None:
+            problem = FieldProblem("content-digest", "must read sha-256=:base64: (RFC 9530)")
+            raise InvalidInputError("The digest cannot be read.", errors=(problem,))
+        if b64decode(found[1]).hex() != sha256:
+            problem = FieldProblem("content-digest", "is not the hash in the address")
+            raise DigestMismatchError("Nothing was stored.", errors=(problem,))
+    return limit
+
+
+async def _receive(request: Request, upload: Upload) -> None:
+    """Write the body as it comes, in batches that are worth a thread's while."""
+    batch = bytearray()
+    try:
+        async for chunk in request.stream():
+            batch += chunk
+            if len(batch) >= _BATCH_BYTES:
+                await run_in_threadpool(upload.write, bytes(batch))
+                batch.clear()
+    except ClientDisconnect:
+        raise RefusedError("The recording ended before it was complete.") from None
+    await run_in_threadpool(upload.write, bytes(batch))
+
+
+def _note(principal: Principal, agency_id: UUID, sha256: str, stored: Stored) -> bool:
+    """Write the row of bytes that are durable already; return whether it is new."""
+
+    def work() -> bool:
+        with tenant_session(principal.tenant_id) as session:
+            return ingest.record_arrival(
+                session,
+                tenant_id=principal.tenant_id,
+                agency_id=agency_id,
+                sha256=sha256,
+                size_bytes=stored.size_bytes,
+                now=now(),
+            )
+
+    return ingest.patiently(work)
+
+
+@router.put(
+    "/v1/recordings/{sha256}",
+    status_code=201,
+    summary="Put a recording's bytes",
+    responses={200: {"model": RecordingOut, "description": "These bytes were here before."}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+            },
+        },
+        "parameters": [
+            {
+                "name": "Content-Digest",
+                "in": "header",
+                "required": False,
+                "description": "RFC 9530: `sha-256=:base64:`; checked against the address.",
+                "schema": {"type": "string"},
+            }
+        ],
+    },
+)
+async def put_recording(
+    request: Request,
+    response: Response,
+    principal: Sender,
+    sha256: Annotated[
+        str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of the bytes, hex.")
+    ],
+) -> RecordingOut:
+    """Keep the bytes, whatever they are, if they have this hash; a repetition changes nothing.
+
+    Interactions that wait for this recording are transcribed next.
+    """
+    assert principal.agency_id is not None
+    limit = _check_headers(request, sha256)
+    moment = now()
+    upload = store().begin(principal.tenant_id, sha256, limit)
+    await run_in_threadpool(upload.__enter__)
+    try:
+        await _receive(request, upload)
+        stored = await run_in_threadpool(upload.finish)
+    finally:
+        upload.__exit__()
+    fresh = await run_in_threadpool(_note, principal, principal.agency_id, sha256, stored)
+    response.status_code = 201 if fresh else 200
+    return RecordingOut(sha256=sha256, size_bytes=stored.size_bytes, received_at=moment)

@@ -1,0 +1,175 @@
+"""Where agencies post their events, and ask what became of them."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from prometheus_client import Counter
+from pydantic import BaseModel, ConfigDict
+from sqlmodel import col, select
+
+from service import ingest, signature
+from service.api.deps import RawBody, TenantSession
+from service.api.examples import EVENTS
+from service.clock import now
+from service.errors import BadSignatureError, NotFoundError
+from service.log import get
+from service.models import EventRow, InteractionRow, InteractionState
+
+router = APIRouter(tags=["events"])
+log = get(__name__)
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+TAKEN = Counter("hegui_events_total", "Events taken in, by result.", ["result"])
+_REFUSED = Counter("hegui_signatures_refused_total", "Webhooks whose signature was refused.")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedEvent:
+    """A body that the agency's secret has signed."""
+
+    source: signature.Source
+    message_id: str
+    body: bytes
+
+
+def open_envelope(request: Request, agency_id: str, body: bytes) -> SignedEvent:
+    """Check the signature over the raw bytes; raises the same error for an unknown agency."""
+    at = now()
+    try:
+        headers = signature.read_headers(request.headers.raw, at=at)
+        known = signature.find_source(UUID(agency_id)) if _UUID.fullmatch(agency_id) else None
+        source = signature.verify(known, headers, body, at=at)
+    except BadSignatureError as error:
+        _REFUSED.inc()
+        log.warning("signature_refused", code=error.code)
+        raise
+    request.state.tenant_id = source.tenant_id
+    return SignedEvent(source, headers.message_id, body)
+
+
+def _receipt(signed: SignedEvent, accepted: ingest.Accepted) -> Response:
+    """Return the answer; the same bytes for a repetition, under 200 instead of 202."""
+    TAKEN.labels("fresh" if accepted.fresh else "repeated").inc()
+    document = {
+        "receipt": accepted.receipt,
+        "message_id": signed.message_id,
+        "body_sha256": accepted.body_sha256,
+        "received_at": accepted.received_at,
+    }
+    return Response(
+        orjson.dumps(document, option=orjson.OPT_UTC_Z),
+        status_code=202 if accepted.fresh else 200,
+        media_type="application/json",
+    )
+
+
+class ReceiptOut(BaseModel):
+    """That an event is ours now: what we hold, and since when."""
+
+    model_config = ConfigDict(frozen=True)
+
+    receipt: UUID
+    message_id: str
+    body_sha256: str
+    received_at: datetime
+
+
+class ReceiptStateOut(ReceiptOut):
+    """A receipt and what became of its event."""
+
+    agency_id: UUID
+    type: str
+    case_id: str
+    interaction_id: str | None
+    state: InteractionState | None
+    outcome: str | None
+
+
+_HEADERS: list[dict[str, Any]] = [
+    {
+        "name": name,
+        "in": "header",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "pattern": pattern},
+        "example": example,
+    }
+    for name, description, pattern, example in (
+        (
+            "webhook-id",
+            "Unique for each event; the same for each repetition of it.",
+            "^[A-Za-z0-9_-]{1,128}$",
+            "msg_2KWPBgLlAfxdpx2AI54pPJ85f4W",
+        ),
+        ("webhook-timestamp", "Seconds since 1970, within 300 s of ours.", "^[0-9]{10}$", "1"),
+        (
+            "webhook-signature",
+            "Standard Webhooks: `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`.",
+            "^v1",
+            "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+        ),
+    )
+]
+
+
+@router.post(
+    "/v1/webhooks/{agency_id}",
+    status_code=202,
+    response_model=ReceiptOut,
+    summary="Post one signed event",
+    responses={
+        200: {"model": ReceiptOut, "description": "Taken in before; the same receipt."},
+    },
+    openapi_extra={
+        "parameters": _HEADERS,
+        "security": [{"webhookSignature": []}],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/Event"},
+                    "examples": EVENTS,
+                }
+            },
+        },
+    },
+)
+def post_event(request: Request, agency_id: str, body: RawBody) -> Response:
+    """Take in one event; the answer comes after the commit, and a repetition gets the same one."""
+    signed = open_envelope(request, agency_id, body)
+    accepted = ingest.accept_event(
+        tenant_id=signed.source.tenant_id,
+        agency_id=signed.source.agency_id,
+        message_id=signed.message_id,
+        body=signed.body,
+    )
+    return _receipt(signed, accepted)
+
+
+@router.get("/v1/receipts/{receipt}", summary="Read what became of an event")
+def get_receipt(receipt: UUID, session: TenantSession) -> ReceiptStateOut:
+    """Return a receipt and the state of the interaction that its event is about."""
+    event = session.exec(select(EventRow).where(col(EventRow.id) == receipt)).one_or_none()
+    if event is None:
+        raise NotFoundError("There is no such receipt.")
+    row = session.exec(
+        select(InteractionRow)
+        .where(col(InteractionRow.agency_id) == event.agency_id)
+        .where(col(InteractionRow.interaction_id) == event.interaction_id)
+    ).one_or_none()
+    return ReceiptStateOut(
+        receipt=event.id,
+        message_id=event.message_id,
+        body_sha256=event.body_sha256,
+        received_at=event.received_at,
+        agency_id=event.agency_id,
+        type=event.kind,
+        case_id=event.case_id,
+        interaction_id=event.interaction_id,
+        state=InteractionState(row.state) if row else None,
+        outcome=row.outcome if row else None,
+    )

@@ -1,0 +1,100 @@
+"""What tests share: one real PostgreSQL a run, migrated once, cleaned after each test."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from starlette.testclient import TestClient
+
+from hegui.postgres import Postgres
+from service import db, signature
+from service.app import create_app
+from service.config import settings
+from service.provision import migrate
+from service.storage import store
+
+hypothesis_settings.register_profile(
+    "quick",
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+hypothesis_settings.register_profile("long", parent=hypothesis_settings(), max_examples=2000)
+hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@dataclass(frozen=True)
+class Database:
+    """The database of the run, and the three ways into it."""
+
+    superuser_url: str
+    owner_url: str
+    app_url: str
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Start a PostgreSQL, migrate it once and point the settings at it, as the app's role."""
+    folder = Path(tempfile.mkdtemp(prefix="hegui-test-", dir="/tmp"))
+    with Postgres(folder, durable=False, say=lambda _: None) as server:
+        migrate(server.owner_url)
+        os.environ["HEGUI_DATABASE_URL"] = server.app_url
+        os.environ["HEGUI_DATABASE_OWNER_URL"] = server.owner_url
+        os.environ["HEGUI_OBJECT_DIR"] = str(tmp_path_factory.mktemp("objects"))
+        settings.cache_clear()
+        store.cache_clear()
+        db.dispose()
+        yield Database(
+            psycopg.conninfo.make_conninfo(server.owner_url, user="postgres"),
+            server.owner_url,
+            server.app_url,
+        )
+        db.dispose()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def sweeper(database: Database) -> Iterator[Any]:
+    """Return a function that empties every table, past triggers and keys; takes about 1 ms."""
+    with psycopg.connect(database.superuser_url, autocommit=True) as connection:
+        connection.execute("set session_replication_role = replica")
+        names = connection.execute(
+            "select relname from pg_class where relkind = 'r' and relname <> 'alembic_version'"
+            " and relnamespace = 'public'::regnamespace"
+        ).fetchall()
+        script = ";".join(f'delete from "{name}"' for (name,) in names).encode()
+
+        def sweep() -> None:
+            connection.execute(script)
+            signature.forget_sources()
+
+        yield sweep
+
+
+@pytest.fixture
+def clean(sweeper: Any) -> Iterator[None]:
+    """Leave an empty database behind."""
+    yield
+    sweeper()
+
+
+@pytest.fixture(scope="session")
+def api(database: Database) -> Iterator[TestClient]:
+    """Run the real application, in this process."""
+    with TestClient(create_app()) as client:
+        yield client
+
+
+@pytest.fixture
+def client(api: TestClient, clean: None) -> TestClient:
+    """Return a client of the real application; what it leaves is cleaned up."""
+    api.headers.pop("authorization", None)
+    return api
