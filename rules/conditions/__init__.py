@@ -1,6 +1,17 @@
 """The fact conditions that packs may name: `facts: <name>` calls `FACTS[name]`."""
 
-from rules.conditions import frequency, hours, identity, parties, records, visits
+from rules.conditions import (
+    answers,
+    claims,
+    frequency,
+    hours,
+    identity,
+    opening,
+    papers,
+    parties,
+    records,
+    visits,
+)
 from rules.context import FactCondition
 
 FACTS: dict[str, FactCondition] = {
@@ -31,5 +42,18 @@ FACTS: dict[str, FactCondition] = {
         visits.visit_in_forbidden_hours,
         identity.private_line,
         identity.agency_not_disclosed,
+        claims.proceedings_denied,
+        claims.credit_report_denied,
+        claims.claimed_sum_over_balance,
+        opening.institution_not_named,
+        opening.employee_not_named,
+        opening.recording_not_mentioned,
+        opening.debt_before_identity,
+        opening.left_on_voicemail,
+        papers.message_lacks_parts,
+        papers.letter_lacks_parts,
+        answers.complaint_not_taken_up,
+        answers.refused_repeatedly,
+        answers.robot_not_named,
     )
 }

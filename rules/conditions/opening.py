@@ -1,0 +1,166 @@
+"""What a call must open with: who calls, that it is recorded, and who listens before the debt."""
+
+import re
+from collections.abc import Iterator
+
+from rules.conditions.words import collector_spans, doubt, heard_well, opening
+from rules.context import ContactContext, FactHit, Span
+from rules.events import Speaker
+
+_PLACE_OF_PAYMENT = re.compile(
+    r"(?:手机)?(?:APP|App|app|客户端|小程序|公众号|网点|柜台|对公|账户|官网|网银|客服|微信|支付宝|营业厅).*$"
+)
+_FIRM_TAIL = re.compile(
+    r"(?:(?:信息|商务|企业|管理|技术|科技|咨询|网络)?(?:服务)?(?:有限)?(?:责任)?公司|服务|（.*）|\(.*\))$"
+)
+# A name in front of the kind of house it is (远岸银行). Vague desks do not count.
+GENERIC_HOUSE = re.compile(
+    r"(?<![哪您你本我])(?!我们|你们|这家|那家|哪家|贵|本)[\u4e00-\u9fff]{2,8}?"
+    r"(?:银行|信用卡中心|消费金融|消金|小额贷款|小贷|金服|普惠|数科|科技|信息|商务|律师事务所|资产管理|服务公司|有限公司)"
+)
+_ENTRUSTED = re.compile(
+    r"(?:受|代|替)[^，。,]{2,14}?(?:委托|授权|委派)|[\u4e00-\u9fff]{2,10}(?:委托|授权)"
+)
+_VAGUE_DESK = re.compile(
+    r"(?:逾期|清收|催收|贷后|还款|处理|法务|案件|账务|资产)[\u4e00-\u9fff]{0,4}(?:中心|组|部门?|专线|处)"
+)
+_STATE = re.compile(r"公安|法院|检察|派出所|警|司法|仲裁")
+
+
+def institution_names(context: ContactContext) -> tuple[str, ...]:
+    """Names of the agency, and of the lender as its payment channels tell them."""
+    names: dict[str, None] = {}
+    org = context.contact.interaction.collector.org
+    for name in (org, *(context.case.payment_channels if context.case else ())):
+        if not name:
+            continue
+        for short in (name, _PLACE_OF_PAYMENT.sub("", name), _FIRM_TAIL.sub("", name)):
+            if len(short) >= 2:  # noqa: PLR2004  one character is no name
+                names[short] = None
+    return tuple(names)
+
+
+def _names_institution(context: ContactContext, turns: int | None) -> bool:
+    text = opening(context, turns)
+    names = institution_names(context)
+    if any(name in text for name in names):
+        return True
+    plain = _VAGUE_DESK.sub("，", _STATE.sub("，", text))
+    if GENERIC_HOUSE.search(plain) or _ENTRUSTED.search(plain):
+        return True
+    return any(context.sounds(name, turns=turns) is not None for name in names)
+
+
+def institution_not_named(context: ContactContext) -> Iterator[FactHit]:
+    """Neither lender nor agency is named in the collector's first turns (parameter `turns`)."""
+    turns = int(context.parameters.get("turns", 2))
+    text = opening(context, turns)
+    if not text or not heard_well(context, turns):
+        return
+    if not _names_institution(context, turns):
+        yield FactHit(facts={"turns": turns}, disposition=doubt(context))
+
+
+_DIGIT = "0-9０-９零〇一幺二两三四五六七八九"
+_JOB_NUMBER = re.compile(
+    rf"(?:[工公功攻弓宫]号|编号|员工号|坐席|座席|客服代表)[是为：:\s]*[A-Za-z]{{0,3}}[{_DIGIT}]{{2,}}"
+)
+_ANY_NUMBER = re.compile(
+    rf"(?<![{_DIGIT}])[A-Za-z]{{0,3}}[{_DIGIT}]{{3,8}}(?![{_DIGIT}元块万千百十年月天])"
+)
+_OWN_NAME = re.compile(
+    r"(?:我姓|我叫|我是[^，。]{0,14}?小|免贵姓|我的名字|叫我小|我是[^，。]{0,16}的[\u4e00-\u9fff]{2,3}(?=[，。,]|$))"
+)
+
+
+def employee_not_named(context: ContactContext) -> Iterator[FactHit]:
+    """Neither job number nor name is heard from the collector anywhere in the contact."""
+    spans = list(collector_spans(context.contact))
+    if not spans or not heard_well(context, None):
+        return
+    collector = context.contact.interaction.collector
+    text = "，".join(span.heard for span in spans)
+    digits = "".join(char for char in collector.id if char.isdecimal())
+    if _JOB_NUMBER.search(text) or _OWN_NAME.search(text) or (digits and digits in text):
+        return
+    if collector.name and (
+        collector.name in text or (len(collector.name) > 1 and context.sounds(collector.name))
+    ):
+        return
+    # A speech engine may lose the word 工号 and keep the digits, or the reverse.
+    heard = context.contact.audio.state == "transcribed"
+    if heard and (_ANY_NUMBER.search(opening(context, 2)) or context.sounds("工号")):
+        return
+    yield FactHit(disposition=doubt(context))
+
+
+_RECORDING = re.compile(
+    r"[录绿陆路露鹿][着下]?[音引因营影英像象]|录制|录下|(?:会|被|在|全程|同步)录|录着|留音|记录仪"
+)
+
+
+def recording_not_mentioned(context: ContactContext) -> Iterator[FactHit]:
+    """The collector never says that the call is recorded."""
+    spans = list(collector_spans(context.contact))
+    if not spans or not heard_well(context, None):
+        return
+    text = "，".join(span.heard for span in spans)
+    if _RECORDING.search(text):
+        return
+    if any(context.sounds(word) for word in ("通话录音", "电话录音", "全程录音", "录音电话")):
+        return
+    yield FactHit(disposition=doubt(context))
+
+
+_ASKS = re.compile(
+    r"吗|吧|先生|女士|小姐|太太|本人|请问|是不是|哪位|是.{0,4}[？?]|^.{2,4}[？?]$|贵姓|怎么称呼|在不在|核对|核实|后四位"
+)
+_DENIES = re.compile(
+    r"不是(?!说|不|很|我不)|打错|拨错|找错|错了|不在|没有这个人|不认识|谁啊|你谁|你找谁|找谁|找哪|谁呀|哪位|"
+    r"什么意思|是他|是她|我是.{0,3}(?:他|她)|我(?:爸|妈|哥|姐|弟|妹|老公|老婆|爱人|儿子|女儿)(?:爸|妈)?(?:不|在|去|出)"
+)
+_AFFIRMS = re.compile(
+    r"是我|我(?:就)?是|本人|我姓|^[嗯对是哎欸啊好诶]|没错|在听|你说|您说|我在|方便|可以"
+)
+
+
+def debt_before_identity(context: ContactContext) -> Iterator[FactHit]:
+    """The debt is named (cue `debt_named`) before the listener was asked and said who they are."""
+    interaction = context.contact.interaction
+    case = context.case
+    own = case.debtor.phones if case else ()
+    if interaction.party.phone is not None and interaction.party.phone not in own:
+        return
+    named = context.said("debt_named")
+    if not named:
+        return
+    first = min(named, key=lambda span: (span.segment, span.char_start))
+    if interaction.outcome.value == "voicemail" or not _identified(context, first):
+        yield FactHit(facts={}, at=first)
+
+
+def _identified(context: ContactContext, debt: Span) -> bool:
+    """Whether, before `debt`, the party answered to a name or a question of who they are."""
+    name = context.case.debtor.name if context.case else ""
+    asked = False
+    for index, segment in enumerate(context.contact.interaction.transcript or ()):
+        if index >= debt.segment:
+            break
+        if segment.speaker is Speaker.COLLECTOR:
+            asked = asked or bool(_ASKS.search(segment.text)) or name in segment.text
+        elif segment.speaker is Speaker.PARTY:
+            said_so = _AFFIRMS.search(segment.text) or (name and name in segment.text)
+            if "是我" in segment.text or (name and f"我是{name}" in segment.text):
+                return True
+            if not _DENIES.search(segment.text) and (asked or said_so):
+                return True
+        else:  # who spoke is not known: no ground for blame
+            return True
+    return False
+
+
+def left_on_voicemail(context: ContactContext) -> Iterator[FactHit]:
+    """The words were left on a voicemail, for anybody to hear."""
+    interaction = context.contact.interaction
+    if interaction.outcome.value == "voicemail":
+        yield FactHit(facts={"outcome": "voicemail"})
