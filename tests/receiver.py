@@ -1,4 +1,4 @@
-"""A lender's webhook receiver on a local port: checks signatures, and fails in every way we know."""
+"""A lender's webhook receiver on a local port: it checks signatures, and fails on request."""
 
 import base64
 import contextlib
@@ -7,7 +7,7 @@ import hmac
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -26,7 +26,7 @@ class Received:
     at: float
 
     def signed_with(self, secret: str) -> bool:
-        """Check the Standard Webhooks signature by its own few lines, not by the sender's library."""
+        """Check the Standard Webhooks signature without the library that made it."""
         key = base64.b64decode(secret.removeprefix("whsec_") + "==")
         message = f"{self.headers['webhook-id']}.{self.headers['webhook-timestamp']}.".encode()
         digest = hmac.new(key, message + self.body, hashlib.sha256).digest()
@@ -45,14 +45,8 @@ class Receiver:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
-        receiver = self
-
-        class Handler(_Handler):
-            owner = receiver
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.owner = self
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -121,9 +115,19 @@ class Receiver:
         return self._over.is_set()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
     owner: Receiver
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
     protocol_version = "HTTP/1.1"
+
+    @property
+    def owner(self) -> Receiver:
+        return self.server.owner
 
     def do_GET(self) -> None:
         content = self.owner.file_at(self.path)
@@ -142,8 +146,15 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.owner.requests.append(Received(self.path, headers, body, time.time()))
         kind, status, extra = self.owner.next_behaviour()
+        acts: dict[str, Callable[[], None]] = {
+            "answer": lambda: self._answer(status, extra),
+            "stall": self._stall,
+            "trickle": self._trickle,
+            "endless": lambda: self._endless(status),
+            "reset": self._reset,
+        }
         with contextlib.suppress(OSError):
-            getattr(self, f"_{kind}")(status, extra)
+            acts[kind]()
 
     def _answer(self, status: int, extra: Mapping[str, str]) -> None:
         self.send_response(status)
@@ -153,29 +164,29 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
         self.end_headers()
 
-    def _stall(self, status: int, extra: Mapping[str, str]) -> None:
+    def _stall(self) -> None:
         while not self.owner.is_over:
             time.sleep(0.05)
         self.close_connection = True
 
-    def _trickle(self, status: int, extra: Mapping[str, str]) -> None:
+    def _trickle(self) -> None:
         self.wfile.write(b"HTTP/1.1 200 OK\r\nx-slow: ")
         while not self.owner.is_over:
             self.wfile.write(b"x")
             time.sleep(0.05)
         self.close_connection = True
 
-    def _endless(self, status: int, extra: Mapping[str, str]) -> None:
+    def _endless(self, status: int) -> None:
         self.send_response(status)
         self.end_headers()
         while not self.owner.is_over:
             self.wfile.write(b"x" * 65536)
 
-    def _reset(self, status: int, extra: Mapping[str, str]) -> None:
+    def _reset(self) -> None:
         linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.connection.close()
         self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
         """Say nothing."""

@@ -16,7 +16,7 @@ class Dialer:
     def __init__(self) -> None:
         self.dialled: list[tuple[str, int]] = []
 
-    def __call__(self, address: str, port: int, timeout_s: float) -> httpcore.NetworkStream:
+    def __call__(self, address: str, port: int, _timeout_s: float) -> httpcore.NetworkStream:
         self.dialled.append((address, port))
         raise httpcore.ConnectError("nothing listens in this test")
 
@@ -28,7 +28,7 @@ class Resolver:
         self.answers = list(answers)
         self.asked: list[str] = []
 
-    def __call__(self, host: str, port: int, timeout_s: float) -> Sequence[str]:
+    def __call__(self, host: str, _port: int, _timeout_s: float) -> Sequence[str]:
         self.asked.append(host)
         return self.answers[min(len(self.asked), len(self.answers)) - 1]
 
@@ -123,8 +123,9 @@ def test_a_name_that_flips_after_the_check_gains_nothing() -> None:
 
 def test_public_addresses_just_outside_the_ranges_are_dialled() -> None:
     edges = [
-        "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0",
-        "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0", "192.167.255.255",
+        "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255",
+        "128.0.0.0", "169.253.255.255", "169.255.0.0", "172.15.255.255", "172.32.0.0",
+        "192.167.255.255",
         "192.169.0.0", "198.17.255.255", "198.20.0.0", "223.255.255.255", "2001:200::1",
         "2400:3200::1", "2606:4700::1111",
     ]  # fmt: skip
