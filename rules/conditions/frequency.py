@@ -57,7 +57,7 @@ def burst_of_dials(context: ContactContext) -> Iterator[FactHit]:
 
 
 def many_messages(context: ContactContext) -> Iterator[FactHit]:
-    """Collection messages to one person in a day: a note from `warn_from`, a finding from `from`."""
+    """Collection messages to one person in a day: a note from `warn_from`, then findings."""
     tally = timeline_of(context).messages(context.index, free_messages(context))
     if tally is None or tally.count < context.parameters["warn_from"]:
         return

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from typing import Any
 
 from holidays.countries.china import China
 
 from rules.conditions.entry import clock, entry_of, free_messages, zone_of
 from rules.context import ContactContext, FactHit
-from rules.events import Channel, Consent
+from rules.events import Channel, Consent, ContactOutcome
 from rules.model import Disposition, Severity
 from rules.timeline import Entry, Reach, in_zone
 
@@ -17,6 +18,11 @@ Window = tuple[time, time]
 # A slot that the debtor agreed to is the debtor's alone; it opens nobody else's evening.
 _MAY_CONSENT = frozenset({Reach.DEBTOR, Reach.OWN_NUMBER, Reach.UNKNOWN})
 _SATURDAY = 5
+
+# The library does not type its calendars.
+_CHINA: Any = China
+# By year, what the State Council's yearly notice changed; without a notice a year is an estimate.
+_NOTICES: dict[int, object] = _CHINA().special_public_holidays
 
 
 def inside(moment: time, window: Window) -> bool:
@@ -87,6 +93,12 @@ def _is_judged(context: ContactContext, entry: Entry) -> bool:
     )
 
 
+def _was_talk(entry: Entry) -> bool:
+    interaction = entry.interaction
+    answered = interaction.outcome is ContactOutcome.ANSWERED
+    return interaction.channel is Channel.CALL and answered
+
+
 def forbidden_hours(context: ContactContext) -> Iterator[FactHit]:
     """Contacted in the forbidden hours; a call that only runs into them is a low note."""
     entry = entry_of(context)
@@ -98,7 +110,7 @@ def forbidden_hours(context: ContactContext) -> Iterator[FactHit]:
     channel = entry.interaction.channel
     if exposed(start, end if channel is Channel.VISIT else start, window, allowed):
         yield FactHit(facts=local_facts(entry, start, end))
-    elif channel is Channel.CALL and exposed(start, end, window, allowed):
+    elif _was_talk(entry) and exposed(start, end, window, allowed):
         yield FactHit(
             facts=local_facts(entry, start, end),
             disposition=Disposition.SIGNAL,
@@ -143,7 +155,7 @@ def _holiday(entry: Entry, start: datetime, end: datetime) -> Iterable[FactHit]:
 
 def is_make_up_day(day: date) -> bool:
     """Whether a Saturday or Sunday is a working day by the yearly notice; False where unknown."""
-    if day.year not in China.special_public_holidays:
+    if day.year not in _NOTICES:
         return False
     return bool(_calendar(day.year).is_working_day(day))
 
@@ -155,7 +167,7 @@ def holiday_breaks(year: int) -> frozenset[date] | None:
     None where the State Council's notice for the year is not in the calendar library: what the
     library computes without it is an estimate, and nothing is guessed.
     """
-    known = China.special_public_holidays
+    known = _NOTICES
     if year not in known:
         return None
     calendar = _calendar(year)
@@ -173,5 +185,5 @@ def holiday_breaks(year: int) -> frozenset[date] | None:
 
 
 @lru_cache(maxsize=64)
-def _calendar(year: int) -> China:
-    return China(years=year, expand=False)
+def _calendar(year: int) -> Any:
+    return _CHINA(years=year, expand=False)
