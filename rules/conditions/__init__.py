@@ -45,6 +45,8 @@ FACTS: dict[str, FactCondition] = {
         claims.proceedings_denied,
         claims.credit_report_denied,
         claims.claimed_sum_over_balance,
+        claims.debt_sum_told,
+        claims.reached_somebody_else,
         opening.institution_not_named,
         opening.employee_not_named,
         opening.recording_not_mentioned,

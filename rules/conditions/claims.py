@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from decimal import Decimal
 
-from rules.claims import claimed_totals
+from rules.claims import amounts, claimed_totals
 from rules.conditions.words import collector_spans, part_of
 from rules.context import ContactContext, FactHit
-from rules.events import Case
+from rules.events import Case, PartyRole
 from rules.model import Disposition
 
 _STAGES = {"none": 0, "filed": 1, "judgment": 2}
@@ -67,6 +67,30 @@ def claimed_sum_over_balance(context: ContactContext) -> Iterator[FactHit]:
                 at=part_of(span, amount.start, amount.end),
             )
             return
+
+
+def debt_sum_told(context: ContactContext) -> Iterator[FactHit]:
+    """A sum of money is named to somebody who is not the debtor and has not offered to pay."""
+    if not any(reached_somebody_else(context)):
+        return
+    offers = context.said("spoken.offers_to_pay")
+    for span in collector_spans(context.contact):
+        if any(offer.segment < span.segment for offer in offers):
+            return
+        for amount in amounts(span.heard):
+            yield FactHit(
+                facts={},
+                disposition=Disposition.REVIEW,
+                at=part_of(span, amount.start, amount.end),
+            )
+            return
+
+
+def reached_somebody_else(context: ContactContext) -> Iterator[FactHit]:
+    """The contact reached a contact person or a third party."""
+    role = context.contact.interaction.party.role
+    if role in {PartyRole.AGREED_CONTACT, PartyRole.THIRD_PARTY}:
+        yield FactHit(facts={"reached": role.value})
 
 
 def _plain(value: Decimal) -> str:
