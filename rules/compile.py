@@ -4,9 +4,9 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
-from rules.grammar import Anchor, Builtin, Gap, Item, Look, Words
+from rules.grammar import Anchor, Builtin, Gap, Item, Look, Tree, Words
 from rules.normalise import BREAKS, HARD, SOFT, TURN
 from rules.numbers import BUILTINS, SPOKEN
 from rules.phonetic import distance, encode, neighbours, readings
@@ -25,8 +25,8 @@ _ANCHORS = {
 _LATIN_START, _LATIN_END = re.compile("^[a-z]"), re.compile("[a-z]$")
 
 
-def _longest_first(words: Iterable[str]) -> list[str]:
-    return sorted(set(words), key=lambda word: (-len(word), word))
+WIDE = 150
+"""Classes with more words than this are matched by exact syllables, not by near ones."""
 
 
 def _plain_word(word: str) -> str:
@@ -35,14 +35,55 @@ def _plain_word(word: str) -> str:
     return f"{before}{re.escape(word)}{after}"
 
 
-def _near_word(codes: str) -> str:
-    """A word by its sound, each syllable or one that is easily taken for it."""
-    near = neighbours()
-    return "".join(f"[{c}{near[c]}]" if near.get(c) else re.escape(c) for c in codes)
-
-
 def _sounds(words: Iterable[str]) -> list[str]:
-    return _longest_first(code for word in words for code in readings(word))
+    found = {code for word in words for code in readings(word)}
+    return sorted(found, key=lambda code: (-len(code), code))
+
+
+def _syllable(code: str, *, near: bool) -> str:
+    """One syllable, or one that is easily taken for it."""
+    others = neighbours().get(code, "") if near else ""
+    return f"[{code}{others}]" if others else re.escape(code)
+
+
+@lru_cache(maxsize=4096)
+def _word_set(words: frozenset[str], *, by_sound: bool, near: bool) -> str:
+    """One expression for many words: common beginnings are written once, longer words come first."""
+    if not by_sound and any(word[:1].isascii() or word[-1:].isascii() for word in words):
+        return "|".join(map(_plain_word, sorted(words, key=lambda word: (-len(word), word))))
+    children: dict[str, set[str]] = {}
+    for word in words:
+        if word:
+            children.setdefault(word[0], set()).add(word[1:])
+    parts = []
+    for first in sorted(children):
+        head = _syllable(first, near=near) if by_sound else re.escape(first)
+        rest = frozenset(children[first])
+        if rest == {""}:
+            parts.append(head)
+            continue
+        tail = _word_set(rest - {""}, by_sound=by_sound, near=near)
+        parts.append(f"{head}(?:{tail})" + ("?" if "" in rest else ""))
+    return "|".join(parts)
+
+
+@lru_cache(maxsize=4096)
+def _tree(tree: Tree | str, *, by_sound: bool, near: bool) -> str:
+    """The expression of a tree of words."""
+    if isinstance(tree, str):
+        words = frozenset(readings(tree)) if by_sound else frozenset((tree,))
+        return _word_set(words, by_sound=by_sound, near=near)
+    if tree.kind == "seq":
+        return "".join(f"(?:{_tree(part, by_sound=by_sound, near=near)})" for part in tree.parts if part)
+    leaves = [part for part in tree.parts if isinstance(part, str) and part]
+    branches = [
+        _tree(part, by_sound=by_sound, near=near) for part in tree.parts if not isinstance(part, str)
+    ]
+    if leaves:
+        words = frozenset(_sounds(leaves)) if by_sound else frozenset(leaves)
+        branches.append(_word_set(words, by_sound=by_sound, near=near))
+    body = "|".join(branches)
+    return f"(?:{body})?" if "" in tree.parts else body
 
 
 def _gap(gap: Gap) -> str:
@@ -74,10 +115,8 @@ def _expression(items: Sequence[Item], *, by_sound: bool) -> str:
             continue
         if isinstance(item, Builtin):
             body = f"[{re.escape(spoken)}]{{1,14}}" if by_sound else BUILTINS[item.name]
-        elif by_sound:
-            body = "|".join(_near_word(code) for code in _sounds(item.words))
         else:
-            body = "|".join(_plain_word(word) for word in _longest_first(item.words))
+            body = _tree(item.tree, by_sound=by_sound, near=by_sound and len(item.words) <= WIDE)
         joint = _JOINT if loose else ""
         parts.append(f"(?:{joint}({body}))?" if item.optional else f"{joint}({body})")
         loose = True

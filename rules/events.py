@@ -4,7 +4,7 @@ import json
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -362,3 +362,11 @@ def parse_event(raw: str | bytes) -> CaseUpserted | InteractionCompleted | StopR
         message = "is nested too deep"
         raise ValueError(message) from error
     return EVENT.validate_python(document)
+
+
+_Parsed = TypeVar("_Parsed", CaseUpserted, InteractionCompleted, StopRequested)
+
+
+def parse_value(document: object, kind: type[_Parsed]) -> _Parsed:
+    """Read one event of a known kind from plain values; raises `pydantic.ValidationError`."""
+    return kind.model_validate(document)

@@ -9,7 +9,7 @@ from rules.normalise import plain
 from rules.numbers import BUILTINS
 
 CLAUSE_GAP, SENTENCE_GAP, MAX_GAP = 6, 12, 60
-MAX_WORDS = 4000
+MAX_WORDS = 20_000
 MAX_ALTERNATIVES = 64
 
 
@@ -22,11 +22,20 @@ class PatternError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Tree:
+    """How a set of words is built: `kind` is `alt` or `seq`; leaves are texts, "" stands for nothing."""
+
+    kind: str
+    parts: tuple["Tree | str", ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Words:
     """One of these words stands here (or nothing, where `optional`)."""
 
     words: tuple[str, ...]
     optional: bool = False
+    tree: Tree | str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,7 @@ _TOKEN = re.compile(
 class _Reader:
     """Reads one pattern from left to right."""
 
-    def __init__(self, text: str, lexicon: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, text: str, lexicon: Mapping[str, Words]) -> None:
         self.tokens = [m for m in _TOKEN.finditer(text) if not m[0].isspace()]
         self.text = text
         self.lexicon = lexicon
@@ -146,7 +155,7 @@ class _Reader:
     def make_optional(self, branch: list[_Node]) -> None:
         last = branch.pop() if branch else None
         if isinstance(last, Words):
-            branch.append(Words(last.words, optional=True))
+            branch.append(Words(last.words, optional=True, tree=last.tree))
         elif isinstance(last, _Group):
             branch.append(_Group(last.options, optional=True))
         elif isinstance(last, Builtin):
@@ -157,14 +166,14 @@ class _Reader:
 
     def reference(self, name: str) -> _Node:
         if name in self.lexicon:
-            return Words(tuple(self.lexicon[name]))
+            return self.lexicon[name]
         if name in BUILTINS:
             return Builtin(name)
         self.at -= 1
         raise self.fail(f"no lexicon class is called {name!r}")
 
     def character(self, char: str, branch: list[_Node]) -> None:
-        branch.append(Words((char,)))
+        branch.append(Words((char,), tree=char))
 
 
 def _words_of(node: _Node) -> tuple[str, ...] | None:
@@ -190,6 +199,26 @@ def _words_of(node: _Node) -> tuple[str, ...] | None:
     return tuple(found)
 
 
+def _tree_of(node: _Node) -> Tree | str:
+    """The tree of a node that holds words only."""
+    if isinstance(node, Words):
+        return Tree("alt", (node.tree, "")) if node.optional else node.tree
+    assert isinstance(node, _Group)
+    options: list[Tree | str] = []
+    for option in node.options:
+        parts: list[Tree | str] = []
+        for part in map(_tree_of, option):
+            if isinstance(part, str) and parts and isinstance(parts[-1], str):
+                parts[-1] += part
+            else:
+                parts.append(part)
+        trimmed = tuple(plain(part) if isinstance(part, str) else part for part in parts)
+        options.append(trimmed[0] if len(trimmed) == 1 else Tree("seq", trimmed))
+    if node.optional:
+        options.append("")
+    return options[0] if len(options) == 1 else Tree("alt", tuple(dict.fromkeys(options)))
+
+
 def _sequences(options: Sequence[Sequence[_Node]]) -> list[list[Item]]:
     """Multiply out the groups that hold more than words."""
     found: list[list[Item]] = []
@@ -199,7 +228,7 @@ def _sequences(options: Sequence[Sequence[_Node]]) -> list[list[Item]]:
             words = _words_of(node)
             if words is not None:
                 kept = tuple(word for word in words if word)
-                item = Words(kept, optional="" in words)
+                item = Words(kept, optional="" in words, tree=_tree_of(node))
                 partial = [[*head, item] for head in partial] if kept else partial
             elif isinstance(node, _Group):
                 tails = _sequences(node.options) + ([[]] if node.optional else [])
@@ -219,7 +248,8 @@ def _join(items: list[Item]) -> tuple[Item, ...]:
         last = found[-1] if found else None
         single = isinstance(item, Words) and not item.optional and len(item.words) == 1
         if single and isinstance(last, Words) and not last.optional and len(last.words) == 1:
-            found[-1] = Words((last.words[0] + item.words[0],))  # type: ignore[union-attr]
+            joined = last.words[0] + item.words[0]  # type: ignore[union-attr]
+            found[-1] = Words((joined,), tree=joined)
         else:
             found.append(item)
     return tuple(_normal(item) for item in found)
@@ -228,14 +258,15 @@ def _join(items: list[Item]) -> tuple[Item, ...]:
 def _normal(item: Item) -> Item:
     if isinstance(item, Words):
         words = tuple(dict.fromkeys(word for word in map(plain, item.words) if word))
-        return Words(words, item.optional)
+        tree = plain(item.tree) if isinstance(item.tree, str) else item.tree
+        return Words(words, item.optional, tree)
     if isinstance(item, Look):
         return Look(tuple(dict.fromkeys(filter(None, map(plain, item.words)))), item.behind)
     return item
 
 
 def parse_pattern(
-    text: str, lexicon: Mapping[str, Sequence[str]]
+    text: str, lexicon: Mapping[str, Words]
 ) -> tuple[tuple[Item, ...], ...]:
     """Read a pattern into its alternatives, each a sequence of items.
 
@@ -252,13 +283,19 @@ def parse_pattern(
     return tuple(alternatives)
 
 
-def parse_class(text: str, lexicon: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Read one entry of a lexicon class into the words it stands for."""
-    reader = _Reader(text, lexicon)
-    words = _words_of(_Group(reader.options(inside=False), optional=False))
+def parse_class(texts: Sequence[str], lexicon: Mapping[str, Words]) -> Words:
+    """Read the entries of a lexicon class into the words they stand for.
+
+    Raises `PatternError`.
+    """
+    options = []
+    for text in texts:
+        options += _Reader(text, lexicon).options(inside=False)
+    group = _Group(tuple(options), optional=False)
+    words = _words_of(group)
     if words is None:
         raise PatternError(f"a class may hold words only, and at most {MAX_WORDS} of them", 0)
     kept = tuple(dict.fromkeys(word for word in map(plain, words) if word))
     if not kept:
-        raise PatternError("the word is empty after normalisation", 0)
-    return kept
+        raise PatternError("the class is empty after normalisation", 0)
+    return Words(kept, tree=_tree_of(group))

@@ -160,7 +160,8 @@ def question(place: Place) -> str | None:
         return None
     ends = re.match(_QUESTION_END, place.text[place.end : place.end + 20])
     marked = "?" in place.raw_after or "？" in place.raw_after
-    if (ends and re.search("吗|呢|么|没有|吧|是不是|嘛", ends[0])) or marked:
+    asks = "是不是" in before or "有没有" in before or "是否" in before
+    if asks or (ends and re.search("吗|呢|么|没有|吧|是不是|嘛", ends[0])) or marked:
         return _reason("asked", asked, place)
     return None
 
@@ -187,17 +188,17 @@ def reported(place: Place) -> str | None:
     apology = re.search(_APOLOGY, place.text[turn_low:turn_high])
     if said and not re.search(_RELAYED, between):
         own = re.search("(?:我|我们)(?:跟你|跟您|已经)?说", between)
-        if apology or (own is None and _asks_or_distances(place, said)):
+        if apology or (own is None and _asks_or_distances(place, between)):
             return _reason("reported", said, place)
     if apology and not re.search(_STILL_ON, place.text[turn_low:turn_high]):
         return _reason("reported", apology[0], place)
     return None
 
 
-def _asks_or_distances(place: Place, said: str) -> bool:
+def _asks_or_distances(place: Place, between: str) -> bool:
     """Whether the words belong to another person, not to the listener's own promise to pay."""
     tail = place.text[place.end : _ahead(place, _AFTER, TURN)]
-    third = re.search("人家|别人|有人|网上|网友|新闻|传言|谣言|同事|员工|催收员|威胁|恐吓|骂|反映|反馈|投诉|听到|收到", said)
+    third = re.search("人家|别人|有人|网上|网友|新闻|传言|谣言|同事|员工|催收员|威胁|恐吓|骂|反映|反馈|投诉|听到|收到", between)
     return bool(third or re.search("吗|是吧|对吧|是吗|报警|放心|不会|没有|不是|别担心|谣言|假的", tail))
 
 

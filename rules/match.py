@@ -253,6 +253,9 @@ def _price(
 ) -> tuple[float, str]:
     """The word that was most likely meant, and what it costs to have heard it as it was heard."""
     if len(heard) == len(mended):
+        for meant, word in sounds[len(heard)]:
+            if meant == heard:
+                return 0.0, word
         return min((alignment(heard, meant), word) for meant, word in sounds[len(heard)])
     return WRONG, min((alignment(mended, meant), word) for meant, word in sounds[len(mended)])[1]
 
@@ -270,7 +273,7 @@ def _one_apart(heard: str, meant: str) -> bool:
 
 def _exact(pattern: Compiled, found: "re.Match[str]") -> Match:
     words = tuple(
-        (*found.span(g), found[g]) for g in range(1, (found.re.groups or 0) + 1) if found[g] is not None
+        (*found.span(g), found[g]) for g in range(1, (found.re.groups or 0) + 1) if found[g]
     )
     return Match(pattern, *found.span(), words, 0.0, exact=True, quote=found[0])
 
@@ -286,7 +289,7 @@ def _repaired(pattern: Compiled, heard: _Mended, text: str, codes: str) -> Match
     worst: list[tuple[int, float]] = []
     found = heard.found
     for g, item in enumerate(pattern.groups, start=1):
-        if found[g] is None:
+        if not found[g]:
             continue
         start, end = found.span(g)
         a, b = heard.back(start), heard.back(end)

@@ -27,6 +27,13 @@ _NEAR_FINALS = (
 )  # fmt: skip
 
 
+_HETERONYMS = frozenset(
+    "还行长重乐得了地着都大差调弹藏传朝参觉角教量率没难宁强曲数说提吓血载扎折转钻处担当倒分供号喝和会假降结禁卷卡空缝模磨干给更好几见奇切塞散色省盛似"
+    "挑通为相兴要应与只种落露绿陆脉埋蔓秘泥呢区任撒恶便薄背奔别伯泊叉单的丁发佛否父盖骨冠观贯核哄华划晃混济系夹监将劲据圈"
+)
+"""Characters with more than one common reading: words that hold them are read as phrases, too."""
+
+
 def _fold(syllable: str) -> tuple[str, str] | None:
     """Initial and final of a toneless syllable after folding what accents and ASR confuse."""
     if syllable in _GLIDES:
@@ -93,6 +100,8 @@ def is_code(char: str) -> bool:
 def readings(text: str) -> tuple[str, ...]:
     """Code strings under which the text may be heard: by table, and as words of the phrase read."""
     by_table = encode(text)
+    if not any(char in _HETERONYMS for char in text):
+        return (by_table,)
     spoken = lazy_pinyin(text, style=Style.NORMAL, errors=lambda rest: list(rest))
     if len(spoken) != len(text):
         return (by_table,)

@@ -1,0 +1,203 @@
+"""Conditions over a contact: words, facts, order, repetition and absence put together."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from rules.conditions import FACTS
+from rules.context import ContactContext, FactHit
+from rules.hearing import Hearing, Hit
+from rules.model import Disposition
+from rules.rule import (
+    AbsentCondition,
+    AllCondition,
+    AnyCondition,
+    Condition,
+    CueCondition,
+    FactsCondition,
+    NotCondition,
+    RepeatedCondition,
+    SequenceCondition,
+    Within,
+    WordsCondition,
+)
+
+MAX_CHAINS = 400
+"""Chains of a sequence that are followed; more of them in one contact say nothing new."""
+
+
+@dataclass(slots=True)
+class Scene:
+    """One rule on one contact: what it hears, what it knows, and what could not be decided."""
+
+    hearing: Hearing
+    context: Callable[..., ContactContext]
+    unknown: list[str] = field(default_factory=list)
+
+
+def holds(condition: Condition, scene: Scene) -> tuple[Hit, ...]:
+    """The places where a condition holds on a contact, in order; empty where it does not."""
+    if isinstance(condition, WordsCondition):
+        return scene.hearing.hits(condition)
+    if isinstance(condition, CueCondition):
+        return scene.hearing.hits(scene.hearing.pack.cues[condition.name])
+    if isinstance(condition, FactsCondition):
+        return _facts(condition, scene)
+    if isinstance(condition, AnyCondition):
+        return tuple(hit for part in condition.parts for hit in holds(part, scene))
+    if isinstance(condition, AllCondition):
+        return _all(condition, scene)
+    if isinstance(condition, SequenceCondition):
+        return _sequence(condition, scene)
+    if isinstance(condition, RepeatedCondition):
+        return _repeated(condition, scene)
+    if isinstance(condition, AbsentCondition):
+        return _absent(condition, scene)
+    return () if holds(condition.part, scene) else (Hit((-1, 0)),)
+
+
+def _facts(condition: FactsCondition, scene: Scene) -> tuple[Hit, ...]:
+    found: list[Hit] = []
+    results: Iterable[FactHit] = FACTS[condition.name](scene.context(arguments=condition.arguments))
+    for result in results:
+        if result.unknown is not None:
+            scene.unknown.append(result.unknown)
+            continue
+        span = result.at
+        order = (span.turn, span.char_start) if span else (-1, 0)
+        found.append(
+            Hit(
+                order, span, result.facts, result.missing or "", result.missing or "",
+                result.disposition, result.severity, span.confidence if span else 1.0,
+            )  # fmt: skip
+        )
+    return tuple(found)
+
+
+def _near(one: Hit, other: Hit, within: Within | None) -> bool:
+    """Whether two hits lie close enough; facts are near everything."""
+    if within is None or one.turn < 0 or other.turn < 0:
+        return True
+    if within.turns is not None:
+        return abs(one.turn - other.turn) <= within.turns
+    return _seconds_apart(one, other) <= (within.seconds or 0.0)
+
+
+def _seconds_apart(one: Hit, other: Hit) -> float:
+    a, b = (one, other) if one.order <= other.order else (other, one)
+    ended = a.span.end if a.span and a.span.end is not None else 0.0
+    started = b.span.start if b.span and b.span.start is not None else 0.0
+    return max(0.0, started - ended)
+
+
+def _all(condition: AllCondition, scene: Scene) -> tuple[Hit, ...]:
+    first, *others = condition.parts
+    hits = holds(first, scene)
+    if not hits:
+        return ()
+    for part in others:
+        negative = isinstance(part, NotCondition)
+        company = holds(part.part if isinstance(part, NotCondition) else part, scene)
+        kept = []
+        for hit in hits:
+            near = [other for other in company if _near(hit, other, condition.scope)]
+            if negative and not near:
+                kept.append(hit)
+            elif not negative and near:
+                kept.append(_merged(hit, near[0]))
+        hits = tuple(kept)
+        if not hits:
+            return ()
+    return hits
+
+
+def _merged(hit: Hit, other: Hit) -> Hit:
+    """The hit with the facts, and the milder judgement, of its company."""
+    facts = {**(hit.facts or {}), **(other.facts or {})}
+    return replace(
+        hit,
+        facts=facts or None,
+        missing=hit.missing or other.missing,
+        missing_zh=hit.missing_zh or other.missing_zh,
+        disposition=hit.disposition or (other.disposition if other.turn < 0 or other.facts else None),
+        severity=hit.severity or (other.severity if other.facts else None),
+        confidence=hit.confidence * (other.confidence if hit.span is None else 1.0),
+    )
+
+
+def _follows(before: Hit, after: Hit, within: Within | None) -> bool:
+    if before.turn < 0 or after.turn < 0:
+        return True
+    if after.order <= before.order:
+        return False
+    return _near(before, after, within)
+
+
+def _sequence(condition: SequenceCondition, scene: Scene) -> tuple[Hit, ...]:
+    steps = condition.steps
+    found = [holds(step.part, scene) for step in steps]
+    if any(not hits for hits, step in zip(found, steps, strict=True) if not step.negative):
+        return ()
+    chains: list[dict[int, Hit]] = [{}]
+    last: int | None = None
+    for n, step in enumerate(steps):
+        if step.negative:
+            continue
+        chains = [
+            {**chain, n: hit}
+            for chain in chains
+            for hit in found[n]
+            if last is None or _follows(chain[last], hit, step.within)
+        ][:MAX_CHAINS]
+        last = n
+    carried: list[Hit] = []
+    for chain in chains:
+        if not any(
+            _intrudes(n, chain, found[n], step.within) for n, step in enumerate(steps) if step.negative
+        ):
+            carrier = chain[condition.carrier]
+            for n in sorted(chain):
+                if n != condition.carrier and chain[n].facts:
+                    carrier = _merged(carrier, chain[n])
+            carried.append(carrier)
+    return _distinct(carried)
+
+
+def _intrudes(n: int, chain: dict[int, Hit], hits: tuple[Hit, ...], within: Within | None) -> bool:
+    """Whether a forbidden hit lies between the steps before and after it."""
+    before = max((m for m in chain if m < n), default=None)
+    after = min((m for m in chain if m > n), default=None)
+    return any(
+        (before is None or _follows(chain[before], hit, within))
+        and (after is None or _follows(hit, chain[after], within if before is None else None))
+        for hit in hits
+    )
+
+
+def _repeated(condition: RepeatedCondition, scene: Scene) -> tuple[Hit, ...]:
+    hits = sorted(holds(condition.part, scene), key=lambda hit: hit.order)
+    back = condition.times - 1
+    close = partial(_near, within=condition.within)
+    return tuple(hit for n, hit in enumerate(hits) if n >= back and close(hits[n - back], hit))
+
+
+def _absent(condition: AbsentCondition, scene: Scene) -> tuple[Hit, ...]:
+    part, hearing = condition.part, scene.hearing
+    if hearing.silent(part.voice, part.turns) or hearing.hits(part):
+        return ()
+    doubtful = hearing.doubtful(part.voice, part.turns)
+    return (
+        Hit(
+            (-1, 0),
+            facts={"missing": condition.name.en} if condition.name.en else None,
+            missing=condition.name.en,
+            missing_zh=condition.name.zh,
+            disposition=Disposition.REVIEW if doubtful else None,
+        ),
+    )
+
+
+def _distinct(hits: list[Hit]) -> tuple[Hit, ...]:
+    """The hits in order, each place once."""
+    by_place = {(hit.order, hit.span): hit for hit in reversed(hits)}
+    return tuple(sorted(by_place.values(), key=lambda hit: hit.order))

@@ -1,0 +1,316 @@
+"""Evaluate a case history against a pack: one verdict for each contact."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rules.compose import Scene, holds
+from rules.context import ContactContext, Span, Sum, Turn
+from rules.document import Voice
+from rules.events import Case, Channel, ContactOutcome, Interaction, Mode, Speaker
+from rules.hearing import Candidate, Hearing, Hit, overlap
+from rules.model import (
+    Audio,
+    CaseHistory,
+    Contact,
+    Disposition,
+    Finding,
+    Outcome,
+    Suggestion,
+    Verdict,
+)
+from rules.parameters import Overrides, resolve
+from rules.quota import is_about_words
+from rules.rule import Pack, Rule
+
+DAY_ZONE = ZoneInfo("Asia/Shanghai")
+SURE_ROLE = 0.8
+"""Speaker labels less sure than this can only ask for a review."""
+
+SURE_MATCH = 0.8
+"""Matches by sound less sure than this can only ask for a review."""
+
+SURE_SUGGESTION = 0.5
+Suggestions = Mapping[tuple[str, str], Sequence[Suggestion]]
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """One history under evaluation: each contact is heard once, whoever asks."""
+
+    pack: Pack
+    history: CaseHistory
+    parameters: dict[str, dict[str, Any]]
+    hearings: dict[tuple[str, str], Hearing] = field(default_factory=dict)
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    def hearing(self, contact: Contact) -> Hearing:
+        """What is heard in a contact."""
+        held = self.hearings.get(contact.key)
+        if held is None or held.contact is not contact:
+            held = self.hearings[contact.key] = Hearing(self.pack, contact)
+        return held
+
+    def said(self, cue: str, contact: Contact) -> tuple[Span, ...]:
+        """Places where a cue holds."""
+        return self.hearing(contact).said(cue)
+
+    def turns(self, contact: Contact) -> tuple[Turn, ...]:
+        """The turns of a contact."""
+        return self.hearing(contact).turns()
+
+    def sums(self, contact: Contact) -> tuple[Sum, ...]:
+        """The sums of money named in a contact."""
+        return self.hearing(contact).sums()
+
+    def sounds(self, needle: str, contact: Contact, *, turns: int | None) -> Span | None:
+        """Where the collector says something like the needle."""
+        return self.hearing(contact).sounds(needle, turns)
+
+
+def evaluate(
+    pack: Pack,
+    history: CaseHistory,
+    *,
+    parameters: Overrides | None = None,
+    suggestions: Suggestions | None = None,
+) -> tuple[Verdict, ...]:
+    """One verdict for each contact of the history, in its order; the same bytes for the same input.
+
+    `suggestions` by (agency id, interaction id). Raises `ParameterError` for tenant values that a rule
+    does not allow, and nothing else.
+    """
+    ledger = _Ledger(pack, history, resolve(pack, parameters))
+    starts = [version.as_of for version in history.versions]
+    return tuple(
+        _check(ledger, index, _case_at(history, starts, contact.interaction.started_at), suggestions or {})
+        for index, contact in enumerate(history.contacts)
+    )
+
+
+def _case_at(history: CaseHistory, starts: list[datetime], moment: datetime) -> Case | None:
+    """The case as known at that time; the first version where none is older."""
+    if not starts:
+        return None
+    return history.versions[max(0, bisect_right(starts, moment) - 1)].case
+
+
+def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggestions) -> Verdict:
+    contact = ledger.history.contacts[index]
+    interaction = contact.interaction
+    day = interaction.started_at.astimezone(DAY_ZONE).date()
+    hearing = ledger.hearing(contact)
+    found: list[Finding] = []
+    unknown: list[str] = []
+    for rule in ledger.pack.rules:
+        values = ledger.parameters[rule.id]
+        if not applies(rule, interaction, day) or values.get("enabled") is False:
+            continue
+        context = partial(
+            ContactContext, ledger.history, contact, index, case, values, words=ledger, memory=ledger.memory
+        )
+        scene = Scene(hearing, context)
+        found += _findings(rule, holds(rule.when, scene), values, hearing)
+        unknown += scene.unknown
+    found += _suggested(ledger.pack, hearing, suggestions.get(contact.key, ()), found, day)
+    found.sort(key=_place)
+    outcome, reasons = _outcome(ledger.pack, contact, hearing, found, unknown)
+    return Verdict(
+        interaction_id=interaction.interaction_id, agency_id=interaction.agency_id, outcome=outcome,
+        findings=tuple(found), reasons=reasons, pack=ledger.pack.name, pack_digest=ledger.pack.digest,
+    )  # fmt: skip
+
+
+def applies(rule: Rule, interaction: Interaction, day: date) -> bool:
+    """Whether the rule is in force on that day and about such a contact."""
+    return (
+        (not rule.channels or interaction.channel.value in rule.channels)
+        and (not rule.parties or interaction.party.role.value in rule.parties)
+        and (not rule.modes or interaction.mode.value in rule.modes)
+        and (not rule.directions or interaction.direction in rule.directions)
+        and (not rule.outcomes or interaction.outcome.value in rule.outcomes)
+        and (rule.effective_from is None or rule.effective_from <= day)
+        and (rule.effective_to is None or day <= rule.effective_to)
+    )
+
+
+def _place(finding: Finding) -> tuple[Any, ...]:
+    return (
+        finding.rule,
+        -1 if finding.segment is None else finding.segment,
+        finding.char_start or 0,
+        finding.char_end or 0,
+        finding.why,
+    )
+
+
+def _findings(
+    rule: Rule, hits: Iterable[Hit], values: Mapping[str, Any], hearing: Hearing
+) -> list[Finding]:
+    """The findings of one rule: untrusted words carry none, overlapping words carry one."""
+    kept: list[Hit] = []
+    usable = [hit for hit in hits if hit.span is None or hit.span.trusted]
+    for hit in sorted(usable, key=lambda hit: (-hit.confidence, hit.order)):
+        if not any(overlap(hit, other) for other in kept):
+            kept.append(hit)
+    return [_finding(rule, hit, values, hearing) for hit in kept]
+
+
+def _finding(rule: Rule, hit: Hit, values: Mapping[str, Any], hearing: Hearing) -> Finding:
+    span = hit.span
+    why_en, why_zh = _explained(rule, hit, values)
+    facts = dict(hit.facts or {})
+    basic = Finding(
+        rule=rule.id, articles=rule.articles, severity=hit.severity or rule.severity,
+        disposition=_disposition(rule, hit, hearing), why=why_en, why_zh=why_zh,
+        confidence=round(hit.confidence, 3), facts=facts,
+    )  # fmt: skip
+    if span is None:
+        return basic
+    return replace(
+        basic, speaker=span.speaker, quote=span.quote, heard=span.heard, segment=span.segment,
+        char_start=span.char_start, char_end=span.char_end, start=span.start, end=span.end, match=span.match,
+    )  # fmt: skip
+
+
+def _disposition(rule: Rule, hit: Hit, hearing: Hearing) -> Disposition:
+    """What the evidence can carry: doubtful speakers and doubtful words ask for a review."""
+    wanted = hit.disposition or rule.disposition
+    if wanted is not Disposition.VIOLATION or hit.span is None:
+        return wanted
+    if hit.span.speaker is not None:
+        segment = hearing.document.segments[hit.span.segment]
+        if segment.speaker is Speaker.UNKNOWN or segment.role_score < SURE_ROLE:
+            return Disposition.REVIEW
+    if hit.span.match == "phonetic" and hit.span.confidence < SURE_MATCH:
+        return Disposition.REVIEW
+    return wanted
+
+
+class _Known(dict[str, Any]):
+    """Template values; what is not known is shown as a dash."""
+
+    def __missing__(self, key: str) -> str:
+        return "—"
+
+
+def _explained(rule: Rule, hit: Hit, values: Mapping[str, Any]) -> tuple[str, str]:
+    span = hit.span
+    known: dict[str, Any] = {**values, **(hit.facts or {})}
+    known |= {"quote": span.quote, "heard": span.heard} if span else {}
+    english = _filled(rule.why.en, _Known(known | {"missing": hit.missing}))
+    chinese = _filled(rule.why.zh, _Known(known | {"missing": hit.missing_zh}))
+    if span is not None and span.match == "phonetic":
+        english += f" Matched by sound (heard: “{span.heard}”)."
+        chinese += f"（按发音识别，转写原文为“{span.heard}”）"
+    return english, chinese
+
+
+def _filled(template: str, known: _Known) -> str:
+    """The template with its names filled in; braces that are no names stay as they are."""
+    parts = template.split("{")
+    done = [parts[0]]
+    for part in parts[1:]:
+        name, brace, rest = part.partition("}")
+        done.append(f"{known[name.strip()]}{rest}" if brace else "{" + part)
+    return "".join(done)
+
+
+def _outcome(
+    pack: Pack, contact: Contact, hearing: Hearing, found: Sequence[Finding], unknown: Sequence[str]
+) -> tuple[Outcome, tuple[str, ...]]:
+    reasons = tuple(dict.fromkeys([*_missing_evidence(pack, contact, hearing), *sorted(unknown)]))
+    if contact.audio.state == "failed":
+        return Outcome.ERROR, (contact.audio.reason or "audio_not_decodable", *reasons)
+    dispositions = {finding.disposition for finding in found}
+    if Disposition.VIOLATION in dispositions:
+        return Outcome.FAIL, reasons
+    if reasons:
+        return Outcome.INCONCLUSIVE, reasons
+    return (Outcome.REVIEW if Disposition.REVIEW in dispositions else Outcome.PASS), ()
+
+
+def _missing_evidence(pack: Pack, contact: Contact, hearing: Hearing) -> Iterable[str]:
+    interaction, audio = contact.interaction, contact.audio
+    talked = interaction.channel is Channel.CALL and interaction.outcome is ContactOutcome.ANSWERED
+    if audio.state == "missing" and (talked or interaction.channel is Channel.VISIT):
+        yield "recording_missing"
+    if _unheard(interaction, audio) and talked:
+        yield "words_unknown"
+    if audio.untrusted_share > pack.untrusted_limit:
+        yield "speech_not_trusted"
+    speakers = {segment.speaker for segment in hearing.document.segments if segment.text.strip()}
+    if talked and speakers and speakers == {Speaker.UNKNOWN}:
+        yield "speakers_unknown"
+
+
+def _unheard(interaction: Interaction, audio: Audio) -> bool:
+    """Whether people talked and nothing of it was ever announced; a one-way notice is its template."""
+    return audio.state == "none" and interaction.transcript is None and interaction.mode is not Mode.NOTICE
+
+
+def _suggested(
+    pack: Pack, hearing: Hearing, suggestions: Iterable[Suggestion], found: Sequence[Finding], day: date
+) -> list[Finding]:
+    """Suggestions of a second reader that stand on gated words and repeat no finding, as reviews."""
+    gated = {segment for segment, _ in gated_of(hearing)}
+    kept: list[Finding] = []
+    for suggestion in sorted(suggestions, key=lambda s: (s.segment, s.char_start, s.char_end, s.family, s.reason)):
+        rule = _rule_of_family(pack, suggestion.family, hearing.contact.interaction, day)
+        if rule is None or suggestion.segment not in gated or suggestion.score < SURE_SUGGESTION:
+            continue
+        segment = hearing.document.segments[suggestion.segment]
+        start, end = max(0, suggestion.char_start), min(suggestion.char_end, len(segment.text))
+        if start >= end or any(f.rule.startswith(suggestion.family) and f.segment == suggestion.segment for f in found):
+            continue
+        heard = segment.text[start:end]
+        kept.append(
+            Finding(
+                rule=rule.id, articles=rule.articles, severity=rule.severity, disposition=Disposition.REVIEW,
+                why=f"A second reader suggests {rule.title.en.lower()}: {suggestion.reason}",
+                why_zh=f"辅助判读提示可能涉及“{rule.title.zh}”，须人工确认：{suggestion.reason}",
+                speaker=segment.speaker, quote=heard, heard=heard, segment=suggestion.segment,
+                char_start=start, char_end=end, start=segment.start, end=segment.end, match="suggested",
+                confidence=min(1.0, max(0.0, suggestion.score)),
+            )  # fmt: skip
+        )
+    return kept
+
+
+def _rule_of_family(pack: Pack, family: str, interaction: Interaction, day: date) -> Rule | None:
+    """The first rule about words of the family that is in force on that day."""
+    return next(
+        (r for r in pack.rules if r.family == family and is_about_words(r) and applies(r, interaction, day)), None
+    )
+
+
+def gated_of(hearing: Hearing) -> tuple[tuple[int, str], ...]:
+    """Collector segments that a second reader may see: trusted, surely the collector's, not cleared."""
+    cleared = {
+        candidate.span.segment
+        for candidate in hearing.candidates()
+        if candidate.cleared_by is not None and candidate.voice is Voice.COLLECTOR
+    }
+    return tuple(
+        (n, segment.text)
+        for n, segment in enumerate(hearing.document.segments)
+        if segment.speaker is Speaker.COLLECTOR
+        and segment.trusted
+        and segment.role_score >= SURE_ROLE
+        and segment.text.strip()
+        and n not in cleared
+    )
+
+
+def gated_utterances(pack: Pack, contact: Contact) -> tuple[tuple[int, str], ...]:
+    """Segment number and raw text of the collector's words that a second reader may see."""
+    return gated_of(Hearing(pack, contact))
+
+
+def explain(pack: Pack, contact: Contact) -> tuple[Candidate, ...]:
+    """Every match in a contact and which guard cleared it; for people who ask why."""
+    return tuple(Hearing(pack, contact).candidates())

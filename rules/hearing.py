@@ -1,0 +1,272 @@
+"""What the patterns of a pack find in one contact, after the guards; every contact is searched once."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from rules.context import Span, Sum, Turn
+from rules.document import Document, Side, Voice
+from rules.events import Speaker
+from rules.guards import Place, first_objection
+from rules.match import Match
+from rules.model import Contact, Disposition, Severity
+from rules.numbers import sums as sums_in
+from rules.phonetic import distance, encode
+from rules.rule import Entry, Pack, WordsCondition
+
+SHORT_WORD = 2
+UNLESS_REACH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A place or a fact where a condition holds; `order` sorts hits by time inside a contact."""
+
+    order: tuple[int, int]
+    span: Span | None = None
+    facts: Mapping[str, Any] | None = None
+    missing: str = ""
+    missing_zh: str = ""
+    disposition: Disposition | None = None
+    severity: Severity | None = None
+    confidence: float = 1.0
+    guards: int = 0
+
+    @property
+    def turn(self) -> int:
+        """The turn it lies in; -1 for facts."""
+        return self.order[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A match and what became of it: `cleared_by` names the guard, or is None where it counts."""
+
+    condition: int
+    entry: Entry
+    match: Match
+    voice: Voice
+    span: Span
+    cleared_by: str | None
+    why: str
+
+
+def certainty(match: Match) -> float:
+    """How sure a match is of what was meant, 0..1."""
+    if match.exact:
+        return 1.0
+    syllables = max(1, match.syllables)
+    return max(0.3, 0.95 - 0.8 * match.cost / syllables - (0.1 if syllables <= SHORT_WORD else 0.0))
+
+
+class Hearing:
+    """The words of one contact."""
+
+    def __init__(self, pack: Pack, contact: Contact) -> None:
+        self.pack = pack
+        self.contact = contact
+        self.document = Document(contact.interaction)
+        self._matches: dict[Voice, dict[int, list[Match]]] = {}
+        self._hits: dict[int, tuple[Hit, ...]] = {}
+        self._idioms: dict[Voice, tuple[tuple[int, int], ...]] = {}
+
+    def matches(self, voice: Voice) -> dict[int, list[Match]]:
+        """All matches of a voice, by condition; the text is searched on the first call."""
+        if voice not in self._matches:
+            found: dict[int, list[Match]] = defaultdict(list)
+            side = self.document.side(voice)
+            if side.pieces:
+                for match in self.pack.matchers[voice].find(side.text, side.codes):
+                    found[match.pattern.condition].append(match)
+            self._matches[voice] = found
+        return self._matches[voice]
+
+    def hits(self, condition: WordsCondition) -> tuple[Hit, ...]:
+        """The places where a `words` condition holds, in order."""
+        if condition.key not in self._hits:
+            matches = self.matches(condition.voice).get(condition.key)
+            self._hits[condition.key] = self._judged(condition, matches) if matches else ()
+        return self._hits[condition.key]
+
+    def _judged(self, condition: WordsCondition, matches: list[Match]) -> tuple[Hit, ...]:
+        found = []
+        for match in matches:
+            entry = condition.entries[match.pattern.entry]
+            if self._applies(condition, entry, match) and self._objection(condition, entry, match) is None:
+                found.append(self._hit(condition, entry, match))
+        return tuple(sorted(_surest(found), key=lambda hit: hit.order))
+
+    def candidates(self) -> list[Candidate]:
+        """Every match in the contact and which guard cleared it."""
+        found = []
+        for voice in Voice:
+            for key, matches in sorted(self.matches(voice).items()):
+                condition = self.pack.conditions[key]
+                for match in matches:
+                    entry = condition.entries[match.pattern.entry]
+                    if not self._applies(condition, entry, match):
+                        continue
+                    objection = self._objection(condition, entry, match)
+                    name, why = objection or (None, "")
+                    span = self._hit(condition, entry, match).span
+                    assert span is not None
+                    found.append(Candidate(key, entry, match, voice, span, name, why))
+        return found
+
+    def _applies(self, condition: WordsCondition, entry: Entry, match: Match) -> bool:
+        if entry.parties and self.contact.interaction.party.role.value not in entry.parties:
+            return False
+        if condition.turns is None:
+            return True
+        own = self.document.own_turns(condition.voice)[: condition.turns]
+        return self.document.side(condition.voice).piece_at(match.start).turn in own
+
+    def _objection(
+        self, condition: WordsCondition, entry: Entry, match: Match
+    ) -> tuple[str, str] | None:
+        side = self.document.side(condition.voice)
+        for key in entry.unless:
+            if (found := _cancelled(self.pack.unless[key], side, match)) is not None:
+                return "unless", found
+        if not entry.guards:
+            return None
+        raw_end = side.raw_at(match.end) if match.end < len(side.text) else len(side.raw)
+        place = Place(
+            text=side.text, codes=side.codes, start=match.start, end=match.end,
+            words=tuple((start, end) for start, end, _ in match.words),
+            idioms=self._idioms_of(condition.voice), raw_after=_sentence(side.raw, raw_end), exact=match.exact,
+        )  # fmt: skip
+        return first_objection(place, entry.guards)
+
+    def _idioms_of(self, voice: Voice) -> tuple[tuple[int, int], ...]:
+        if voice not in self._idioms:
+            found = []
+            if self.pack.idioms is not None:
+                text = self.document.side(voice).text
+                found = [(a, b) for a, b, _ in self.pack.idioms.find_overlapping(text)]
+            self._idioms[voice] = tuple(found)
+        return self._idioms[voice]
+
+    def _hit(self, condition: WordsCondition, entry: Entry, match: Match) -> Hit:
+        side = self.document.side(condition.voice)
+        span = self.document.span(condition.voice, match.start, match.end)
+        sure = certainty(match)
+        if not match.exact:
+            span = replace(span, quote=match.quote, match="phonetic", confidence=sure)
+        return Hit(
+            order=(span.turn, match.start),
+            span=span,
+            disposition=entry.disposition,
+            severity=entry.severity,
+            confidence=sure * entry.confidence,
+            guards=len(entry.guards) if side.pieces else 0,
+        )
+
+    def said(self, cue: str) -> tuple[Span, ...]:
+        """Places where a cue holds, in order."""
+        condition = self.pack.cues.get(cue)
+        return () if condition is None else tuple(hit.span for hit in self.hits(condition) if hit.span)
+
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns of the contact."""
+        return self.document.turns()
+
+    def sums(self) -> tuple[Sum, ...]:
+        """The sums of money that anybody named, in order of turns."""
+        found: list[tuple[tuple[int, int], Sum]] = []
+        for voice in (Voice.COLLECTOR, Voice.PARTY):
+            for start, end, value, rough in sums_in(self.document.side(voice).text):
+                span = self.document.span(voice, start, end)
+                found.append(((span.turn, start), Sum(Decimal(value), rough, span)))
+        return tuple(item for _, item in sorted(found, key=lambda pair: pair[0]))
+
+    def sounds(self, needle: str, turns: int | None) -> Span | None:
+        """The first place where the collector says what sounds like the needle, near enough."""
+        codes = encode(needle)
+        if not codes:
+            return None
+        side = self.document.side(Voice.COLLECTOR)
+        own = self.document.own_turns(Voice.COLLECTOR)[:turns]
+        budget = 0.0 if len(codes) <= SHORT_WORD else len(codes) / 4
+        for start in range(len(side.codes) - len(codes) + 1):
+            cost = 0.0
+            for heard, meant in zip(side.codes[start : start + len(codes)], codes, strict=True):
+                cost += distance(heard, meant)
+                if cost > budget:
+                    break
+            else:
+                if side.piece_at(start).turn in own:
+                    span = self.document.span(Voice.COLLECTOR, start, start + len(codes))
+                    match = "exact" if side.text[start : start + len(codes)] == needle else "phonetic"
+                    return replace(span, quote=needle, match=match, confidence=1 - cost / len(codes))
+        return None
+
+    def silent(self, voice: Voice, turns: int | None) -> bool:
+        """Whether nothing that can be judged was said by this voice in its first turns."""
+        own = self.document.own_turns(voice)[:turns]
+        return not any(segment.trusted for n in own for _, segment in self.document.runs[n])
+
+    def doubtful(self, voice: Voice, turns: int | None) -> bool:
+        """Whether some of those turns is untrusted, or somebody unknown speaks in the contact."""
+        own = self.document.own_turns(voice)[:turns]
+        untrusted = any(not segment.trusted for n in own for _, segment in self.document.runs[n])
+        return untrusted or any(run[0][1].speaker is Speaker.UNKNOWN for run in self.document.runs)
+
+
+def _sentence(raw: str, start: int) -> str:
+    """Raw text up to and including the next mark that ends a sentence, 40 characters at most."""
+    tail = raw[start : start + 40]
+    for n, char in enumerate(tail):
+        if char in "。！!？?；;\x1e\x1f\n":
+            return tail[: n + 1]
+    return tail
+
+
+def _cancelled(patterns: tuple[Any, ...], side: Side, match: Match) -> str | None:
+    """The cancelling pattern that overlaps or touches the match."""
+    low, high = side.turn_span(match.start)
+    low, high = max(low - 1, match.start - UNLESS_REACH), min(high + 1, match.end + UNLESS_REACH)
+    for pattern in patterns:
+        for found in pattern.by_characters.finditer(side.text, low, high):
+            if found.start() <= match.end and match.start <= found.end():
+                return found[0]
+        for found in pattern.by_sound.finditer(side.codes, low, high):
+            same = all(
+                found[g] in dict(pattern.sounds[g - 1].get(len(found[g]), ())) for g in range(1, found.re.groups + 1) if found[g]
+            )
+            long = found.end() - found.start() > SHORT_WORD
+            if same and long and found.start() <= match.end and match.start <= found.end():
+                return side.text[found.start() : found.end()]
+    return None
+
+
+def _surest(hits: list[Hit]) -> list[Hit]:
+    """Of hits whose spans overlap, the surest; of equals, the longest and then the first."""
+    kept: list[Hit] = []
+    for hit in sorted(hits, key=_rank):
+        if not any(overlap(hit, other) for other in kept):
+            kept.append(hit)
+    return kept
+
+
+def _rank(hit: Hit) -> tuple[Any, ...]:
+    span = hit.span
+    assert span is not None
+    weight = 0 if hit.disposition in (None, Disposition.VIOLATION) else 1
+    severity = -hit.severity.rank if hit.severity else 0
+    return (weight, -hit.confidence, -(span.char_end - span.char_start), severity, hit.order, span.segment, span.char_start, span.quote)
+
+
+def overlap(one: Hit, other: Hit) -> bool:
+    """Whether both hits stand on overlapping words."""
+    a, b = one.span, other.span
+    return (
+        a is not None
+        and b is not None
+        and a.segment == b.segment
+        and a.speaker == b.speaker
+        and a.char_start < b.char_end
+        and b.char_start < a.char_end
+    )
