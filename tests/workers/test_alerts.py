@@ -10,10 +10,10 @@ from starlette.testclient import TestClient
 from service.alert import MAX_ATTEMPTS
 from service.clock import now
 from service.db import tenant_session
-from service.models import AlertRow, AuditEntry, Endpoint
+from service.jobs import Job, enqueue
+from service.models import AlertRow, AlertState, AuditEntry, Endpoint
 from tests.factories import Lender, Sender, make_case, make_sms, post_event
 from tests.receiver import Receiver
-from workers.reconcile import reconcile_tenant
 
 
 def send_violations(client: TestClient, agency: Sender, count: int) -> None:
@@ -33,10 +33,11 @@ def make_due(lender: Lender) -> None:
     """Let the time of every pending retry come."""
     with tenant_session(lender.id) as session:
         for alert in session.exec(select(AlertRow)):
-            alert.next_at = now() - timedelta(seconds=1)
+            if alert.state == AlertState.PENDING.value:
+                alert.next_at = now() - timedelta(seconds=1)
+                enqueue(session, Job.ALERT, tenant_id=lender.id, subject_id=alert.id)
         for endpoint in session.exec(select(Endpoint)):
             endpoint.paused_until = None
-    reconcile_tenant(lender.id, now=now())
 
 
 def test_a_failed_alert_is_repeated_under_its_id_until_it_arrives(
