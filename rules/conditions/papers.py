@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from rules.claims import amounts
 from rules.conditions.opening import GENERIC_HOUSE, institution_names
 from rules.context import ContactContext, FactHit
+from rules.events import Channel
 
 # --- letters and messages -------------------------------------------------------------------------
 
@@ -41,9 +42,15 @@ def message_lacks_parts(context: ContactContext) -> Iterator[FactHit]:
     text = context.contact.interaction.text
     if not text or not _COLLECTS.search(text) or _CARE.search(text):
         return
+    if context.contact.interaction.channel is Channel.LETTER and _is_card(context):
+        return  # the card measures ask for more: `letter_lacks_parts`
     lacking = [name for name, there in _message_parts(context, text).items() if not there]
     if lacking:
         yield FactHit(facts={"lacking": lacking}, missing="、".join(_SLOTS_ZH[x] for x in lacking))
+
+
+def _is_card(context: ContactContext) -> bool:
+    return context.case is not None and context.case.product == "credit_card"
 
 
 def _message_parts(context: ContactContext, text: str) -> Mapping[str, bool]:
@@ -76,7 +83,7 @@ _LETTER_PARTS: dict[str, tuple[re.Pattern[str], ...]] = {
 def letter_lacks_parts(context: ContactContext) -> Iterator[FactHit]:
     """A letter on a credit card lacks one of the parts that the card measures ask for."""
     text = context.contact.interaction.text
-    if not text:
+    if not text or not _is_card(context):
         return
     name = context.case.debtor.name if context.case else ""
     there = {
