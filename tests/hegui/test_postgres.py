@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import psycopg
@@ -11,6 +12,7 @@ import pytest
 
 from hegui.postgres import DatabaseError, Postgres
 
+NOBODY = 65534
 CHINESE = "我们就上门泼油漆"
 
 
@@ -122,25 +124,24 @@ def test_the_server_ends_with_the_process_that_started_it(tmp_path: Path) -> Non
     assert not Path(f"/proc/{database}").exists()
 
 
+def run_as_nobody(base: Path) -> None:
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    with Postgres(base, say=quiet) as server:
+        psycopg.connect(server.owner_url).close()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_it_runs_as_an_ordinary_user_too() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        os.chown(folder, 65534, 65534)
-        program = (
-            "import sys; from pathlib import Path; from hegui.postgres import Postgres\n"
-            "with Postgres(Path(sys.argv[1]) / 'pg') as server: print(server.pid)"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", program, folder],
-            user=65534,
-            group=65534,
-            extra_groups=[],
-            cwd=Path(__file__).parents[2],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
+        os.chown(folder, NOBODY, NOBODY)
+        child = get_context("fork").Process(target=run_as_nobody, args=(Path(folder) / "pg",))
+        child.start()
+        child.join(60)
+
+        assert child.exitcode == 0
+        assert (Path(folder) / "pg" / "data").stat().st_uid == NOBODY
 
 
 def test_it_starts_again_after_dying_alone(base: Path) -> None:
