@@ -19,6 +19,12 @@ MAX_HITS = 200
 """Hits of one pattern in one text after which it is no longer searched for."""
 
 NEAR, WRONG = 0.5, 1.0
+EVERYDAY = frozenset(
+    "的得地了是在我你您他她它们这那有不就也都要会能可以和与跟对把被让给到去来上下里说想着过吧吗呢嘛很太再又还没别请好行先后多少大小"
+    "一二三四五六七八九十两几个位天号月年点分块元万千百钱款人事家话看问做用为从因所但如果只最更已将该或者谁哪怎么什名叫找打等"
+)
+"""Characters that stand alone so often that hearing one explains itself."""
+
 SHORT, REPAIRABLE, STRETCHABLE = 3, 4, 5
 """Syllables from which a word matches by sound, survives a wrong syllable, or a missing one."""
 
@@ -318,8 +324,10 @@ def _bearable(length: int, syllables: int) -> float:
     if length == 1:
         return 0.0 if syllables <= STRETCHABLE else NEAR
     if length == 2:  # noqa: PLR2004
+        return NEAR
+    if length == SHORT:
         return NEAR if syllables <= STRETCHABLE else WRONG
-    return WRONG + NEAR
+    return WRONG if length <= STRETCHABLE else WRONG + NEAR
 
 
 def allowed(syllables: int, strong: bool) -> float:  # noqa: FBT001
@@ -344,30 +352,55 @@ def _quote(match: Match, text: str) -> str:
 
 
 def _ordinary(match: Match, text: str) -> bool:
-    """Whether what was heard makes good sense as it stands, so that nothing else was meant."""
-    wrong = [
-        start + i
-        for start, end, word in match.words
-        for i in range(end - start)
-        if i >= len(word) or text[start + i] != word[i]
-    ]
-    if not wrong:
-        return False
+    """Whether some stretch of words makes good sense as it was heard, so that nothing else was meant."""
+    explained: set[int] | None = None
+    for chunk in _stretches(match):
+        wrong = [
+            start + i
+            for start, end, word in chunk
+            for i in range(end - start)
+            if i >= len(word) or text[start + i] != word[i]
+        ]
+        if not wrong:
+            continue
+        if explained is None:
+            explained = _explained(match, text)
+        length = sum(end - start for start, end, _ in chunk)
+        slip = length >= REPAIRABLE and 3 * len(wrong) <= length and match.cost == 0
+        if all(place in explained for place in wrong) and not slip:
+            return True
+    return False
+
+
+def _stretches(match: Match) -> list[list[tuple[int, int, str]]]:
+    """The words of a match, those without a gap between them together."""
+    found: list[list[tuple[int, int, str]]] = []
+    for word in match.words:
+        if found and found[-1][-1][1] == word[0]:
+            found[-1].append(word)
+        else:
+            found.append([word])
+    return found
+
+
+def _explained(match: Match, text: str) -> set[int]:
+    """Places round a match whose characters belong to a word of the dictionary or are everyday words."""
     low = max(text.rfind(mark, 0, match.start) for mark in BREAKS) + 1
     low = max(low, match.start - 8)
-    clause = text[low : match.end + 8]
-    stop = next((i for i, char in enumerate(clause) if i >= match.end - low and char in BREAKS), None)
-    explained = 0
+    ends = [at for mark in BREAKS if (at := text.find(mark, match.end, match.end + 8)) >= 0]
+    found: set[int] = set()
     at = low
-    for token in rjieba.cut(clause[:stop], False):  # noqa: FBT003  no guessing of unknown words
-        covers = sum(at <= place < at + len(token) for place in wrong)
-        if covers and len(token) > 1 and _stands_alone(at, at + len(token), match, text):
-            explained += covers
+    for token in rjieba.cut(text[low : min([*ends, match.end + 8])], False):  # noqa: FBT003  no guesses
+        if (len(token) > 1 and not _respelt(at, token, match)) or token in EVERYDAY:
+            found.update(range(at, at + len(token)))
         at += len(token)
-    sure = match.syllables - len(wrong)
-    return explained == len(wrong) and (sure < SHORT or explained > sure)
+    return found
 
 
-def _stands_alone(start: int, end: int, match: Match, text: str) -> bool:
-    """Whether the word at this place is not simply the meant one with one character written wrong."""
-    return not any(a <= start and end <= b and text[start:end] == w[start - a : end - a] for a, b, w in match.words)
+def _respelt(at: int, token: str, match: Match) -> bool:
+    """Whether a longer word is a word of the pattern with one character written otherwise."""
+    for start, end, word in match.words:
+        if len(token) >= SHORT and start <= at and at + len(token) <= end and end - start == len(word):
+            meant = word[at - start : at - start + len(token)]
+            return sum(a != b for a, b in zip(token, meant, strict=True)) == 1
+    return False

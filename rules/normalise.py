@@ -1,7 +1,7 @@
 """Bring text into one form, one character for one character, and remember where each came from."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import opencc
@@ -147,6 +147,16 @@ def _settle_latin(draft: str, forms: NDArray[np.uint16], ends: NDArray[np.int32]
                 ends[start + first] = start + last
 
 
+@cache
+def _clean() -> re.Pattern[str]:
+    """Texts that are their own normal form: plain Chinese words, fillers and digit words not among them."""
+    table = _table()
+    care = set(_DIGIT_WORDS) | set("那就")
+    kept = [chr(c) for c in range(0x3400, 0xA000) if table[c] == c and chr(c) not in care]
+    return re.compile(f"[{''.join(kept)}]+")
+
+
+@lru_cache(maxsize=1 << 16)
 def plain(text: str) -> str:
     """The normal form alone; for the literals of patterns."""
-    return normalise(text)[0]
+    return text if _clean().fullmatch(text) else normalise(text)[0]

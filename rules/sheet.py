@@ -10,7 +10,7 @@ import yaml
 from rules.rule import Problem
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML without the traps: no yes/no/on/off booleans, no base-60 numbers, no dates."""
 
 
