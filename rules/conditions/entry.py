@@ -41,16 +41,22 @@ def cue_named(context: ContactContext, key: str, contact: Contact | None = None)
 
 
 def free_messages(context: ContactContext) -> frozenset[int]:
-    """Messages that do not collect (one-time codes, receipts), by the cue `exempt` of the rule."""
+    """Messages that do not collect (one-time codes, receipts).
+
+    The rule's `with` names the cue of such messages (`exempt`) and the cue of what makes a message
+    collect all the same (`demand`).
+    """
     cue = context.arguments.get("exempt")
     if cue is None:
         return frozenset()
-    key = f"exempt:{cue}"
+    key = f"exempt:{cue}:{context.arguments.get('demand')}"
     if key not in context.memory:
         context.memory[key] = frozenset(
             entry.index
             for entry in timeline_of(context).entries
-            if entry.interaction.channel in _WRITTEN and context.said(str(cue), entry.contact)
+            if entry.interaction.channel in _WRITTEN
+            and context.said(str(cue), entry.contact)
+            and not cue_named(context, "demand", entry.contact)
         )
     found: frozenset[int] = context.memory[key]
     return found
