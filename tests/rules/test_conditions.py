@@ -108,14 +108,14 @@ def test_an_agreed_slot_opens_its_hours_and_no_more(
     facts_pack: Pack, slot: tuple[str, str], at: str, *, forbidden: bool
 ) -> None:
     consent = {"kind": "contact_hours", "from": slot[0], "to": slot[1], "evidence": "x"}
-    events = [case(consents=[consent]), contact("I1", at)]
+    events: list[AnyEvent] = [case(consents=[consent]), contact("I1", at)]
 
     assert ("TIM-01" in check(facts_pack, events)["I1"]) is forbidden
 
 
 def test_a_slot_agreed_later_does_not_excuse_an_earlier_call(facts_pack: Pack) -> None:
     consent = {"kind": "contact_hours", "from": "22:00", "to": "23:00", "evidence": "x"}
-    events = [
+    events: list[AnyEvent] = [
         case(),
         case("2026-06-10T09:00:00+08:00", consents=[consent]),
         contact("early", "2026-06-03T22:10:00+08:00"),
@@ -130,7 +130,7 @@ def test_a_slot_agreed_later_does_not_excuse_an_earlier_call(facts_pack: Pack) -
 
 def test_the_debtor_s_slot_does_not_open_a_contact_person_s_evening(facts_pack: Pack) -> None:
     consent = {"kind": "contact_hours", "from": "22:00", "to": "23:00", "evidence": "x"}
-    events = [
+    events: list[AnyEvent] = [
         case(consents=[consent]),
         contact("I1", "22:10:00", role="agreed_contact", phone=CONTACT),
     ]
@@ -140,7 +140,7 @@ def test_the_debtor_s_slot_does_not_open_a_contact_person_s_evening(facts_pack: 
 
 def test_the_clock_of_the_debtor_decides_also_over_a_change_of_the_clocks(facts_pack: Pack) -> None:
     debtor = {"name": NAMES[0], "phones": [OWN], "timezone": "Europe/Berlin"}
-    events = [
+    events: list[AnyEvent] = [
         case("2026-01-01T00:00:00+08:00", debtor=debtor),
         contact("winter", "2026-03-28T21:30:00+00:00"),
         contact("summer", "2026-03-29T20:30:00+00:00"),
@@ -263,7 +263,7 @@ def test_a_receipt_at_night_is_no_collection_and_a_demand_is(facts_pack: Pack) -
 
 
 def test_the_fifth_stranger_within_a_day_s_length_and_every_later_one(facts_pack: Pack) -> None:
-    events = [
+    events: list[AnyEvent] = [
         contact(f"I{n}", f"2026-06-0{3 + n // 4}T{9 + n % 4:02}:00:00+08:00", role="third_party",
                 phone=f"+86138000077{n:02}")
         for n in range(6)
@@ -279,13 +279,13 @@ def test_the_fifth_stranger_within_a_day_s_length_and_every_later_one(facts_pack
     ("at", "bound"), [("2026-06-03T10:00:00+08:00", False), ("2026-06-03T02:00:01+00:00", True)]
 )
 def test_a_stop_binds_strictly_after_its_moment(facts_pack: Pack, at: str, *, bound: bool) -> None:
-    events = [contact("I1", at), stop("2026-06-03T10:00:00+08:00")]
+    events: list[AnyEvent] = [contact("I1", at), stop("2026-06-03T10:00:00+08:00")]
 
     assert ("STP-01" in rules_of(facts_pack, "I1", *events)) is bound
 
 
 def test_a_stop_by_the_debtor_binds_that_number_alone(facts_pack: Pack) -> None:
-    events = [
+    events: list[AnyEvent] = [
         contact("same", "11:00:00"),
         contact("other", "11:30:00", phone=OTHER_OWN),
         contact("back", "12:00:00", direction="inbound", outcome="answered"),
@@ -298,7 +298,7 @@ def test_a_stop_by_the_debtor_binds_that_number_alone(facts_pack: Pack) -> None:
 
 def test_one_confirmation_is_free_and_the_next_message_is_not(facts_pack: Pack) -> None:
     body = "您的请求已登记，我们不再联系该号码。"
-    events = [
+    events: list[AnyEvent] = [
         text("first", "11:00:00", body, role="agreed_contact", phone=CONTACT),
         text("second", "12:00:00", body, role="agreed_contact", phone=CONTACT),
     ]
@@ -313,7 +313,7 @@ def test_one_confirmation_is_free_and_the_next_message_is_not(facts_pack: Pack) 
 
 def test_a_refusal_heard_in_a_call_binds_the_calls_after_it(facts_pack: Pack) -> None:
     who = {"role": "agreed_contact", "phone": CONTACT}
-    events = [
+    events: list[AnyEvent] = [
         contact("before", "08:30:00", **who),
         talk("refusal", "09:00:00", ("party", "不要再给我打电话了。"), **who),
         contact("after", "11:00:00", **who),
@@ -327,7 +327,7 @@ def test_a_refusal_heard_in_a_call_binds_the_calls_after_it(facts_pack: Pack) ->
 
 
 def test_a_debtor_s_complaint_about_calls_is_no_stop(facts_pack: Pack) -> None:
-    events = [
+    events: list[AnyEvent] = [
         talk("complaint", "09:00:00", ("collector", "您好"), ("party", "别打了，烦死了。")),
         talk("later", "2026-06-20T10:00:00+08:00"),
     ]
@@ -337,7 +337,7 @@ def test_a_debtor_s_complaint_about_calls_is_no_stop(facts_pack: Pack) -> None:
 
 def test_the_first_talk_with_a_wrong_number_is_free(facts_pack: Pack) -> None:
     who = {"role": "unknown"}
-    events = [
+    events: list[AnyEvent] = [
         talk("first", "09:00:00", ("party", "你打错了，我不认识他。"), **who),
         contact("again", "2026-06-05T09:00:00+08:00", **who),
         talk("reached", "2026-06-06T09:00:00+08:00"),
@@ -349,7 +349,7 @@ def test_the_first_talk_with_a_wrong_number_is_free(facts_pack: Pack) -> None:
 
 
 def test_limits_add_up_over_agencies_and_sit_on_each_contact_above(facts_pack: Pack) -> None:
-    events = [
+    events: list[AnyEvent] = [
         talk(f"I{n}", f"{9 + n:02}:00:00", agency_id=f"A{n % 2}", caller_number=str(n % 2))
         for n in range(6)
     ]
@@ -372,7 +372,7 @@ def test_a_burst_ends_with_its_window(facts_pack: Pack) -> None:
 
 
 def test_a_tenant_may_tighten_a_limit(facts_pack: Pack) -> None:
-    events = [talk("a", "09:00:00"), talk("b", "10:00:00")]
+    events: list[AnyEvent] = [talk("a", "09:00:00"), talk("b", "10:00:00")]
 
     assert "FRQ-01" not in rules_of(facts_pack, "b", *events)
     assert "FRQ-01" in rules_of(facts_pack, "b", *events, parameters={"FRQ-01": {"limit": 1}})
