@@ -16,8 +16,9 @@ import pylopdf_fonts_zh_cn
 import typst
 from sqlmodel import Session, col, select
 
-from rules import Pack, Rule
+from rules import Pack
 from rules.model import Severity
+from rules.rule import Rule, Title
 from service.errors import FieldProblem, InvalidInputError
 from service.models import (
     Agency,
@@ -170,7 +171,7 @@ def to_json(document: dict[str, Any]) -> bytes:
 
 def _contacts(session: Session, agency_id: UUID, period: ReportPeriod) -> dict[UUID, _Contact]:
     since, to = period.bounds
-    data = EventRow.body["data"]  # type: ignore[index]  # a JSONB column, not a dict
+    data = col(EventRow.body)["data"]
     rows = session.exec(
         select(
             InteractionRow,
@@ -320,14 +321,18 @@ def _kept(contact: _Contact, recording: RecordingRow | None) -> dict[str, Any]:
 
 
 def _coverage(pack: Pack) -> list[dict[str, Any]]:
-    return [
-        {
-            "rule": row.rule,
-            "title_zh": row.title.zh,
-            "title_en": row.title.en,
-            "status": row.status,
-            "status_zh": COVERAGE_ZH[row.status],
-            "detail": row.detail,
-        }
-        for row in pack.coverage
-    ]
+    rules = {rule.id: rule for rule in pack.rules}
+    rows = [_covered(rule.id, rule.title, "checked", rule.coverage) for rule in rules.values()]
+    rows += [_covered(row.id, row.title, row.status, row.data.zh) for row in pack.not_checked]
+    return sorted(rows, key=lambda row: str(row["rule"]))
+
+
+def _covered(rule: str, title: Title, status: str, detail: str) -> dict[str, Any]:
+    return {
+        "rule": rule,
+        "title_zh": title.zh,
+        "title_en": title.en,
+        "status": status,
+        "status_zh": COVERAGE_ZH[status],
+        "detail": detail or None,
+    }

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from service.app import create_app
 from service.config import settings
 from service.provision import migrate
 from service.storage import store
+from tests.factories import Lender, Sender, make_agency, make_tenant
 
 hypothesis_settings.register_profile(
     "quick",
@@ -98,3 +99,21 @@ def client(api: TestClient, clean: None) -> TestClient:
     """Return a client of the real application; what it leaves is cleaned up."""
     api.headers.pop("authorization", None)
     return api
+
+
+@pytest.fixture
+def lender(client: TestClient) -> Lender:
+    return make_tenant()
+
+
+@pytest.fixture
+def agency(lender: Lender) -> Sender:
+    return make_agency(lender)
+
+
+@pytest.fixture
+def run_jobs(database: Database) -> Callable[[], None]:
+    """Run the real worker over both queues until no job is due."""
+    from workers.app import run_once  # loads the speech engines, which few tests need
+
+    return run_once

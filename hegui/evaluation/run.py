@@ -10,10 +10,25 @@ from hegui.evaluation.corpus import Corpus, read_corpus
 from hegui.evaluation.noise import SyllableNoise
 from hegui.evaluation.scoring import Score, score
 from rules import Pack, evaluate
+from rules.conditions import FACTS, answers, claims, opening, papers
 from rules.history import build_histories
+from rules.rule import (
+    AbsentCondition,
+    AllCondition,
+    AnyCondition,
+    Condition,
+    CueCondition,
+    FactsCondition,
+    NotCondition,
+    RepeatedCondition,
+    SequenceCondition,
+    WordsCondition,
+)
 
 NOISE_RATES = (0.0, 0.05, 0.10, 0.15)
 SEEDS = (1, 2, 3)
+# Conditions of these modules weigh what was said or written, though packs name them as facts.
+_WORDS_AS_FACTS = frozenset(module.__name__ for module in (answers, claims, opening, papers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +71,21 @@ def report_rules(pack: Pack, corpus: Corpus) -> dict[str, set[str]]:
 
 def spoken_rules(pack: Pack) -> frozenset[str]:
     """The ids of the rules that listen to words."""
-    return frozenset(rule.id for rule in pack.rules if rule.listens)
+    return frozenset(rule.id for rule in pack.rules if _listens(rule.when))
+
+
+def _listens(condition: Condition) -> bool:
+    match condition:
+        case WordsCondition() | CueCondition() | AbsentCondition():
+            return True
+        case AnyCondition(parts=parts) | AllCondition(parts=parts):
+            return any(_listens(part) for part in parts)
+        case NotCondition(part=part) | RepeatedCondition(part=part):
+            return _listens(part)
+        case SequenceCondition(steps=steps):
+            return any(_listens(step.part) for step in steps)
+        case FactsCondition(name=name):
+            return FACTS[name].__module__ in _WORDS_AS_FACTS
 
 
 Method = Callable[[Corpus], dict[str, set[str]]]

@@ -9,6 +9,7 @@ from service.api import (
     health,
     interactions,
     recordings,
+    reports,
     webhooks,
 )
 
@@ -18,6 +19,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     interactions.router,
     findings.router,
     agencies.router,
+    reports.router,
     admin.router,
     health.router,
 )

@@ -1,7 +1,7 @@
-"""What the tests of the road share: a lender, its agency, its receiver, and the real worker."""
+"""What the tests of the road share: a real receiver of alerts, and an endpoint for it."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,18 +9,8 @@ from starlette.testclient import TestClient
 
 from service.config import settings
 from tests.conftest import Database
-from tests.factories import Lender, Sender, make_agency, make_tenant
+from tests.factories import Lender
 from tests.receiver import Receiver
-
-
-@pytest.fixture
-def lender(client: TestClient) -> Lender:
-    return make_tenant()
-
-
-@pytest.fixture
-def agency(lender: Lender) -> Sender:
-    return make_agency(lender)
 
 
 @pytest.fixture
@@ -41,11 +31,3 @@ def endpoint(client: TestClient, lender: Lender, receiver: Receiver) -> dict[str
     assert answer.status_code == 201
     made: dict[str, Any] = answer.json()
     return made
-
-
-@pytest.fixture
-def run_jobs(database: Database) -> Callable[[], None]:
-    """Run the real worker over both queues until no job is due."""
-    from workers.app import run_once  # loads the speech engines, which few tests need
-
-    return run_once

@@ -1,0 +1,152 @@
+"""Audit reports: totals that can be counted again, and a PDF/A-3 that carries its own data."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pikepdf
+import pypdfium2
+import pytest
+from starlette.testclient import TestClient
+
+from service.report import render_pdf
+from tests.factories import (
+    Lender,
+    Sender,
+    make_agency,
+    make_call,
+    make_case,
+    make_recording,
+    make_sms,
+    make_tenant,
+    post_event,
+    put_recording,
+)
+
+PERIOD = "from=2026-06-01&to=2026-06-30"
+
+
+@pytest.fixture
+def lender(client: TestClient) -> Lender:
+    return make_tenant("汇民银行")
+
+
+@pytest.fixture
+def agency(lender: Lender) -> Sender:
+    return make_agency(lender, "安正催收")
+
+
+@pytest.fixture
+def path(client: TestClient, agency: Sender, run_jobs: Callable[[], None]) -> str:
+    """The report of a month with a night SMS, a threat, a lawful dial and an undecodable file."""
+    noise = b"this is not audio at all"
+    threat = [{"speaker": "collector", "start": 3.0, "end": 7.0, "text": "再不还钱就上门泼油漆"}]
+    for document in (
+        make_case(),
+        make_sms(interaction_id="S-1", started_at="2026-06-03T23:30:00+08:00"),
+        make_call(interaction_id="C-1", transcript=threat, recording=make_recording(b"later")),
+        make_call(interaction_id="C-2", outcome="no_answer", talk_seconds=None),
+        make_call(interaction_id="C-3", recording=make_recording(noise)),
+        make_call(interaction_id="C-4", started_at="2026-07-01T10:00:00+08:00", outcome="busy"),
+    ):
+        assert post_event(client, agency, document).status_code == 202
+    assert put_recording(client, agency, noise).status_code == 201
+    run_jobs()
+    return f"/v1/reports/agencies/{agency.id}?{PERIOD}"
+
+
+def test_every_total_can_be_counted_again(client: TestClient, lender: Lender, path: str) -> None:
+    report: dict[str, Any] = client.get(path, headers=lender.auth).json()
+
+    totals, findings = report["totals"], report["findings"]
+    assert report["schema"] == "hegui.report/1"
+    assert totals["interactions"] == sum(totals["by_outcome"].values()) == 4
+    assert totals["findings"] == len(findings) == sum(totals["by_severity"].values())
+    counted = Counter(finding["rule"] for finding in findings)
+    assert {row["rule"]: row["count"] for row in totals["by_rule"]} == counted
+    assert counted["THR-02"] == 1
+    assert counted["TIM-01"] == 1
+    assert "C-4" not in {finding["interaction_id"] for finding in findings}
+
+
+def test_a_finding_says_what_who_when_and_which_article(
+    client: TestClient, lender: Lender, path: str
+) -> None:
+    report = client.get(path, headers=lender.auth).json()
+
+    (threat,) = [row for row in report["findings"] if row["rule"] == "THR-02"]
+    assert "泼油漆" in threat["quote"]
+    assert threat["collector_id"] == "E-104"
+    assert 3.0 <= threat["start"] < threat["end"] <= 7.0
+    texts = {article["id"]: article for article in report["articles"]}
+    assert set(threat["articles"]) <= set(texts)
+    assert all(article["label"] != "U" for article in texts.values())
+
+
+def test_every_recording_has_its_retention_status(
+    client: TestClient, lender: Lender, path: str
+) -> None:
+    rows = client.get(path, headers=lender.auth).json()["retention"]
+
+    status = {row["interaction_id"]: row["status"] for row in rows}
+    assert status == {"C-1": "not_received", "C-3": "undecodable"}
+    (kept,) = [row for row in rows if row["interaction_id"] == "C-3"]
+    assert kept["retain_until"] > "2028"
+    assert kept["size_bytes"] == len(b"this is not audio at all")
+
+
+def test_the_pdf_is_pdf_a_3_with_chinese_text_and_the_same_data(
+    client: TestClient, lender: Lender, path: str
+) -> None:
+    answer = client.get(f"{path}&format=pdf", headers=lender.auth)
+
+    assert answer.headers["content-type"] == "application/pdf"
+    with pikepdf.open(io.BytesIO(answer.content)) as pdf:
+        attached = json.loads(pdf.attachments["report.json"].get_file().read_bytes())
+        with pdf.open_metadata() as metadata:
+            assert metadata["pdfaid:part"] == "3"
+    text = "".join(
+        page.get_textpage().get_text_range() for page in pypdfium2.PdfDocument(answer.content)
+    )
+    assert "催收合规审计报告" in text
+    assert "泼油漆" in text
+    assert str(attached["totals"]["interactions"]) in text
+    assert attached["agency"]["name"] == "安正催收"
+
+
+def test_the_same_document_gives_the_same_pdf(
+    client: TestClient, lender: Lender, path: str
+) -> None:
+    report = client.get(path, headers=lender.auth).json()
+
+    assert render_pdf(report) == render_pdf(report)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("from=2026-06-30&to=2026-06-01", "to"),
+        ("from=2024-01-01&to=2026-06-01", "to"),
+        ("from=June&to=2026-06-01", "from"),
+        ("to=2026-06-01", "from"),
+        (f"{PERIOD}&format=docx", "format"),
+    ],
+)
+def test_an_impossible_period_is_named(
+    client: TestClient, lender: Lender, agency: Sender, query: str, field: str
+) -> None:
+    answer = client.get(f"/v1/reports/agencies/{agency.id}?{query}", headers=lender.auth)
+
+    assert answer.status_code == 422
+    assert [problem["field"] for problem in answer.json()["errors"]] == [field]
+
+
+def test_an_empty_period_says_so(client: TestClient, lender: Lender, agency: Sender) -> None:
+    answer = client.get(f"/v1/reports/agencies/{agency.id}?{PERIOD}", headers=lender.auth)
+
+    assert answer.json()["totals"]["interactions"] == 0
+    pdf = client.get(f"/v1/reports/agencies/{agency.id}?{PERIOD}&format=pdf", headers=lender.auth)
+    text = pypdfium2.PdfDocument(pdf.content)[0].get_textpage().get_text_range()
+    assert "没有收到任何接触记录" in text
