@@ -151,12 +151,16 @@ class Postgres:
         """
         self.base.mkdir(parents=True, exist_ok=True)
         self._take_lock()
-        self._account = self._choose_account()
-        self._open_paths()
-        if not (self.data / "PG_VERSION").exists():
-            self._make_cluster()
-        self._launch()
-        self._make_database()
+        try:
+            self._account = self._choose_account()
+            self._open_paths()
+            if not (self.data / "PG_VERSION").exists():
+                self._make_cluster()
+            self._launch()
+            self._make_database()
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Stop the server in good order and give the folder free."""
@@ -297,6 +301,7 @@ class Postgres:
                     f"the database did not start; the end of {self.log}:\n{self._last_words()}"
                 )
             time.sleep(0.2)
+            self._open_paths()
 
     def _try_launch(self) -> bool:
         settings = SERVER | {"unix_socket_directories": str(self.socket_dir)}

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,9 +21,17 @@ def quiet(text: str) -> None:
     del text
 
 
+# Not pytest's own folders: another run closes them to other users, and the server is one.
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("embedded")
+def base() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="hegui-test-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def fresh() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="hegui-test-") as folder:
+        yield Path(folder)
 
 
 def start_holder(base: Path) -> subprocess.Popen[str]:
@@ -90,8 +99,8 @@ def test_a_second_hegui_on_the_same_folder_is_refused(base: Path) -> None:
 
 
 @pytest.mark.parametrize("victims", ["both", "hegui", "database"])
-def test_every_acknowledged_row_survives_kill_9(tmp_path: Path, victims: str) -> None:
-    holder = start_holder(tmp_path)
+def test_every_acknowledged_row_survives_kill_9(fresh: Path, victims: str) -> None:
+    holder = start_holder(fresh)
     assert holder.stdout is not None
     database = int(holder.stdout.readline())
     acknowledged = [int(holder.stdout.readline()) for _ in range(200)]
@@ -103,14 +112,14 @@ def test_every_acknowledged_row_survives_kill_9(tmp_path: Path, victims: str) ->
     holder.wait(30)
     holder.stdout.close()
 
-    with Postgres(tmp_path, say=quiet) as server, psycopg.connect(server.owner_url) as connection:
+    with Postgres(fresh, say=quiet) as server, psycopg.connect(server.owner_url) as connection:
         kept = connection.execute("select count(*) from kept").fetchone()
     assert kept is not None
     assert kept[0] >= len(acknowledged)
 
 
-def test_the_server_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    holder = start_holder(tmp_path)
+def test_the_server_ends_with_the_process_that_started_it(fresh: Path) -> None:
+    holder = start_holder(fresh)
     assert holder.stdout is not None
     database = int(holder.stdout.readline())
 
@@ -157,8 +166,8 @@ def test_it_starts_again_after_dying_alone(base: Path) -> None:
             assert connection.execute("select 1").fetchone() == (1,)
 
 
-def test_a_path_too_long_for_a_socket_is_no_obstacle(tmp_path: Path) -> None:
-    deep = tmp_path / ("long" * 20) / "postgres"
+def test_a_path_too_long_for_a_socket_is_no_obstacle(fresh: Path) -> None:
+    deep = fresh / ("long" * 20) / "postgres"
     with Postgres(deep, durable=False, say=quiet) as server:
-        assert not server.socket_dir.is_relative_to(tmp_path)
+        assert not server.socket_dir.is_relative_to(fresh)
         psycopg.connect(server.owner_url).close()
