@@ -32,19 +32,16 @@ def _speaks_of_conduct(context: ContactContext) -> bool:
 
 
 def refused_repeatedly(context: ContactContext) -> Iterator[FactHit]:
-    """Asked for terms, the collector refuses in at least `times` different turns."""
+    """Asked for terms, the collector refuses at least `times` times."""
     asked = context.said("asks_for_terms")
     if not asked:
         return
-    refusals = {
-        span.turn: span
-        for span in reversed(context.said("refuses_terms"))
-        if span.segment > asked[0].segment
-    }
-    turns = sorted(refusals)
-    if len(turns) >= int(context.parameters["times"]):
-        last = refusals[turns[int(context.parameters["times"]) - 1]]
-        yield FactHit(facts={"refusals": len(turns)}, at=last)
+    refusals = [
+        span for span in context.said("refuses_terms") if span.segment > asked[0].segment
+    ]
+    times = int(context.parameters["times"])
+    if len(refusals) >= times:
+        yield FactHit(facts={"refusals": len(refusals)}, at=refusals[times - 1])
 
 
 def robot_not_named(context: ContactContext) -> Iterator[FactHit]:
