@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from rules.compose import Scene, holds
 from rules.context import ContactContext, Span, Sum, Turn
@@ -25,9 +24,9 @@ from rules.model import (
 )
 from rules.parameters import Overrides, resolve
 from rules.quota import is_about_words
-from rules.rule import Pack, Rule
+from rules.rule import Article, Pack, Rule
+from rules.timeline import SHANGHAI, in_zone
 
-DAY_ZONE = ZoneInfo("Asia/Shanghai")
 SURE_ROLE = 0.8
 """Speaker labels less sure than this can only ask for a review."""
 
@@ -102,7 +101,7 @@ def _case_at(history: CaseHistory, starts: list[datetime], moment: datetime) -> 
 def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggestions) -> Verdict:
     contact = ledger.history.contacts[index]
     interaction = contact.interaction
-    day = interaction.started_at.astimezone(DAY_ZONE).date()
+    day = in_zone(interaction.started_at, SHANGHAI).date()
     hearing = ledger.hearing(contact)
     found: list[Finding] = []
     unknown: list[str] = []
@@ -117,12 +116,27 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
         found += _findings(rule, holds(rule.when, scene), values, hearing)
         unknown += scene.unknown
     found += _suggested(ledger.pack, hearing, suggestions.get(contact.key, ()), found, day)
+    found = _cited(ledger.pack, found, day)
     found.sort(key=_place)
     outcome, reasons = _outcome(ledger.pack, contact, hearing, found, unknown)
     return Verdict(
         interaction_id=interaction.interaction_id, agency_id=interaction.agency_id, outcome=outcome,
         findings=tuple(found), reasons=reasons, pack=ledger.pack.name, pack_digest=ledger.pack.digest,
     )  # fmt: skip
+
+
+def _cited(pack: Pack, found: Sequence[Finding], day: date) -> list[Finding]:
+    """The findings with the articles in force on that day; one that no article carries is none."""
+    kept = []
+    for finding in found:
+        articles = tuple(cite for cite in finding.articles if _in_force(pack.articles[cite], day))
+        if articles:
+            kept.append(replace(finding, articles=articles))
+    return kept
+
+
+def _in_force(article: Article, day: date) -> bool:
+    return (article.effective_from or date.min) <= day <= (article.effective_to or date.max)
 
 
 def applies(rule: Rule, interaction: Interaction, day: date) -> bool:

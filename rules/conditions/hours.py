@@ -18,6 +18,8 @@ Window = tuple[time, time]
 # A slot that the debtor agreed to is the debtor's alone; it opens nobody else's evening.
 _MAY_CONSENT = frozenset({Reach.DEBTOR, Reach.OWN_NUMBER, Reach.UNKNOWN})
 _SATURDAY = 5
+# The hours that the law itself closes: there TIM-01 speaks, not the lender's own rule.
+_NIGHT: Window = (time(22), time(8))
 
 # The library does not type its calendars.
 _CHINA: Any = China
@@ -124,7 +126,7 @@ def stricter_hours(context: ContactContext) -> Iterator[FactHit]:
     if not _is_judged(context, entry):
         return
     start, end = stay_of(entry)
-    if any(inside(start.time(), slot) for slot in consented(entry)):
+    if inside(start.time(), _NIGHT) or any(inside(start.time(), s) for s in consented(entry)):
         return
     given = context.parameters
     if not inside(start.time(), (clock(given["open"]), clock(given["close"]))):

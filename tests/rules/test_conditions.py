@@ -433,3 +433,26 @@ def test_facts_hold_numbers_and_no_person(facts_pack: Pack) -> None:
     assert not any(name in told for name in NAMES)
     assert "138000000" not in told
     assert "13912345678" not in told
+
+
+def test_a_finding_cites_what_is_in_force_on_its_day(facts_pack: Pack) -> None:
+    def cited(year: int) -> tuple[str, ...]:
+        events: list[AnyEvent] = [case(f"{year}-06-01T00:00:00+08:00")]
+        events += [text(f"I{n}", f"{year}-06-03T10:{n:02}:00+08:00", "请还款") for n in range(10)]
+        return check(facts_pack, events)["I9"]["FRQ-05"].articles
+
+    assert "psal-2012/42" in cited(2025)
+    assert "psal-2025/50" not in cited(2025)
+    assert "psal-2012/42" not in cited(2026)
+    assert "psal-2025/50" in cited(2026)
+
+
+def test_events_at_the_edges_of_the_calendar_are_judged(facts_pack: Pack) -> None:
+    debtor = {"name": NAMES[0], "phones": [OWN], "timezone": "America/New_York"}
+    events: list[AnyEvent] = [
+        case("0001-01-01T00:00:00+14:00", debtor=debtor),
+        talk("first", "0001-01-01T00:00:00+14:00", recording=None),
+        talk("last", "9999-12-31T23:59:59-11:00", recording=None),
+    ]
+
+    assert "REC-01" in check(facts_pack, events)["last"]
