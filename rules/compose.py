@@ -1,13 +1,13 @@
 """Conditions over a contact: words, facts, order, repetition and absence put together."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from rules.conditions import FACTS
-from rules.context import ContactContext, FactHit
+from rules.context import ContactContext, FactHit, Span
 from rules.hearing import Hearing, Hit
-from rules.model import Disposition
+from rules.model import Disposition, Finding
 from rules.rule import (
     AbsentCondition,
     AllCondition,
@@ -15,6 +15,7 @@ from rules.rule import (
     Condition,
     CueCondition,
     FactsCondition,
+    FindingsCondition,
     NotCondition,
     RepeatedCondition,
     SequenceCondition,
@@ -33,6 +34,7 @@ class Scene:
     hearing: Hearing
     context: Callable[..., ContactContext]
     unknown: list[str] = field(default_factory=list)
+    found: Sequence[Finding] = ()
 
 
 def holds(condition: Condition, scene: Scene) -> tuple[Hit, ...]:
@@ -53,7 +55,36 @@ def holds(condition: Condition, scene: Scene) -> tuple[Hit, ...]:
         return _repeated(condition, scene)
     if isinstance(condition, AbsentCondition):
         return _absent(condition, scene)
+    if isinstance(condition, FindingsCondition):
+        return _gravest(condition, scene)
     return () if holds(condition.part, scene) else (Hit((-1, 0)),)
+
+
+def _gravest(condition: FindingsCondition, scene: Scene) -> tuple[Hit, ...]:
+    """One hit on the gravest finding of these families, which names the rules of all of them."""
+    found = [finding for finding in scene.found if finding.rule[:3] in condition.families]
+    if not found:
+        return ()
+    top = min(found, key=_gravity)
+    rules = sorted({finding.rule for finding in found})
+    span = None
+    if top.segment is not None and top.char_start is not None and top.char_end is not None:
+        span = Span(
+            segment=top.segment, char_start=top.char_start, char_end=top.char_end, heard=top.heard or "",
+            quote=top.quote or "", speaker=top.speaker, turn=0, start=top.start, end=top.end, match=top.match,
+            confidence=top.confidence,
+        )  # fmt: skip
+    return (
+        Hit(
+            (0, top.char_start or 0), span, {"rules": ", ".join(rules)}, disposition=top.disposition,
+            severity=top.severity, confidence=top.confidence,
+        ),
+    )  # fmt: skip
+
+
+def _gravity(finding: Finding) -> tuple[int, int, float, str, int]:
+    standing = list(Disposition).index(finding.disposition)
+    return (standing, -finding.severity.rank, -finding.confidence, finding.rule, finding.char_start or 0)
 
 
 def _facts(condition: FactsCondition, scene: Scene) -> tuple[Hit, ...]:

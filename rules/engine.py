@@ -24,7 +24,7 @@ from rules.model import (
 )
 from rules.parameters import Overrides, resolve
 from rules.quota import is_about_words
-from rules.rule import Article, Pack, Rule
+from rules.rule import Article, FindingsCondition, Pack, Rule
 from rules.timeline import SHANGHAI, in_zone
 
 SURE_ROLE = 0.8
@@ -44,6 +44,7 @@ class _Ledger:
     pack: Pack
     history: CaseHistory
     parameters: dict[str, dict[str, Any]]
+    rules: tuple[Rule, ...]
     hearings: dict[tuple[str, str], Hearing] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
 
@@ -83,7 +84,8 @@ def evaluate(
     `suggestions` by (agency id, interaction id). Raises `ParameterError` for tenant values that a rule
     does not allow, and nothing else.
     """
-    ledger = _Ledger(pack, history, resolve(pack, parameters))
+    rules = tuple(sorted(pack.rules, key=lambda rule: isinstance(rule.when, FindingsCondition)))
+    ledger = _Ledger(pack, history, resolve(pack, parameters), rules)
     starts = [version.as_of for version in history.versions]
     return tuple(
         _check(ledger, index, _case_at(history, starts, contact.interaction.started_at), suggestions or {})
@@ -105,14 +107,14 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
     hearing = ledger.hearing(contact)
     found: list[Finding] = []
     unknown: list[str] = []
-    for rule in ledger.pack.rules:
+    for rule in ledger.rules:
         values = ledger.parameters[rule.id]
         if not applies(rule, interaction, day) or values.get("enabled") is False:
             continue
         context = partial(
             ContactContext, ledger.history, contact, index, case, values, words=ledger, memory=ledger.memory
         )
-        scene = Scene(hearing, context)
+        scene = Scene(hearing, context, found=found)
         found += _findings(rule, holds(rule.when, scene), values, hearing)
         unknown += scene.unknown
     found += _suggested(ledger.pack, hearing, suggestions.get(contact.key, ()), found, day)

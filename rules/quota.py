@@ -8,6 +8,7 @@ from rules.rule import (
     AnyCondition,
     Condition,
     CueCondition,
+    FindingsCondition,
     NotCondition,
     RepeatedCondition,
     Rule,
@@ -39,7 +40,7 @@ def is_about_words(rule: Rule) -> bool:
 
 
 def _fires_on_words(condition: Condition) -> bool:
-    if isinstance(condition, WordsCondition | CueCondition):
+    if isinstance(condition, WordsCondition | CueCondition | FindingsCondition):
         return True
     if isinstance(condition, AnyCondition):
         return any(map(_fires_on_words, condition.parts))

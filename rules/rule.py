@@ -120,6 +120,13 @@ class FactsCondition:
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
+@dataclass(frozen=True, slots=True)
+class FindingsCondition:
+    """Other rules of these families have found something; the whole `when` of its rule."""
+
+    families: tuple[str, ...]
+
+
 Condition = (
     WordsCondition
     | CueCondition
@@ -130,6 +137,7 @@ Condition = (
     | RepeatedCondition
     | AbsentCondition
     | FactsCondition
+    | FindingsCondition
 )
 
 

@@ -19,6 +19,7 @@ from rules.rule import (
     CueCondition,
     Entry,
     FactsCondition,
+    FindingsCondition,
     NotCondition,
     Problem,
     RepeatedCondition,
@@ -30,7 +31,7 @@ from rules.rule import (
 )
 from rules.sheet import Value
 
-OPERATORS = ("words", "cue", "any", "all", "not", "sequence", "repeated", "absent", "facts")
+OPERATORS = ("words", "cue", "any", "all", "not", "sequence", "repeated", "absent", "facts", "findings")
 ALL_GUARDS = frozenset(GUARDS)
 LOG_GUARDS = frozenset({"negated", "idiom"})
 _WORDS_KEYS = {"words", "unless", "speaker", "phonetic", "turns", "guards", "parties", "within"}
@@ -41,6 +42,7 @@ _KEYS = {
     "words": _WORDS_KEYS, "cue": {"cue", "within"}, "any": {"any", "within"}, "all": {"all", "scope", "within"},
     "not": {"not", "within"}, "sequence": {"sequence", "carrier", "within"}, "repeated": {"repeated", "within"},
     "absent": {"absent", "name", "within"}, "facts": {"facts", "with", "within"},
+    "findings": {"findings"},
 }  # fmt: skip
 
 
@@ -71,6 +73,7 @@ class Reader:
     unless: dict[int, tuple[Compiled, ...]] = field(default_factory=dict)
     conditions: dict[int, WordsCondition] = field(default_factory=dict)
     _unless_keys: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _depth: int = 0
 
     def bad(self, value: Value, message: str) -> None:
         """Note a problem at a value."""
@@ -86,11 +89,17 @@ class Reader:
             self.bad(value, f"a condition needs exactly one of: {', '.join(OPERATORS)}")
             return None
         self.only(value, _KEYS[found[0]])
+        if "findings" in value.data and self._depth:
+            self.bad(value, "findings may only be the whole condition of a rule")
         read = {
             "words": self.words, "cue": self.cue, "any": self.any_of, "all": self.all_of, "not": self.negation,
             "sequence": self.sequence, "repeated": self.repeated, "absent": self.absent, "facts": self.facts,
+            "findings": self.findings,
         }  # fmt: skip
-        return read[found[0]](value, setting)
+        self._depth += 1
+        condition: Condition | None = read[found[0]](value, setting)
+        self._depth -= 1
+        return condition
 
     def only(self, value: Value, allowed: set[str]) -> None:
         """Note the keys that do not belong."""
@@ -336,6 +345,14 @@ class Reader:
             return None
         arguments = value.data.get("with")
         return FactsCondition(name, arguments.plain() if arguments else {})
+
+    def findings(self, value: Value, _setting: Setting) -> FindingsCondition | None:
+        """Read `findings`: families of rules."""
+        families = tuple(str(member.data) for member in value.data["findings"].items())
+        if not families or not all(len(name) == 3 and name.isupper() for name in families):  # noqa: PLR2004
+            self.bad(value.data["findings"], "must be a list of families, three capital letters each")
+            return None
+        return FindingsCondition(families)
 
     def title(self, value: Value) -> Title:
         """Read a text in both languages."""

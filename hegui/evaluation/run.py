@@ -19,6 +19,7 @@ from rules.rule import (
     Condition,
     CueCondition,
     FactsCondition,
+    FindingsCondition,
     NotCondition,
     RepeatedCondition,
     SequenceCondition,
@@ -76,7 +77,7 @@ def spoken_rules(pack: Pack) -> frozenset[str]:
 
 def _listens(condition: Condition) -> bool:
     match condition:
-        case WordsCondition() | CueCondition() | AbsentCondition():
+        case WordsCondition() | CueCondition() | AbsentCondition() | FindingsCondition():
             return True
         case AnyCondition(parts=parts) | AllCondition(parts=parts):
             return any(_listens(part) for part in parts)
