@@ -405,6 +405,6 @@ class _Ladder:
 _DEBTOR_LINE = frozenset({Reach.DEBTOR, Reach.OWN_NUMBER})
 
 
-def masked(phone: str | None) -> str | None:
-    """The last four digits of a number, for facts that people read."""
-    return None if phone is None else f"****{phone[-4:]}"
+def masked(phone: str | None) -> str:
+    """The last four digits of a number, for facts that people read; `unknown` where there is none."""
+    return "unknown" if not phone else f"****{phone[-4:]}"

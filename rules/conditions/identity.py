@@ -14,7 +14,7 @@ def private_line(context: ContactContext) -> Iterator[FactHit]:
     """The contact was made from a private number or account."""
     interaction = context.contact.interaction
     if interaction.direction == "outbound" and interaction.caller_number_type == "private":
-        yield FactHit(facts={"caller": masked(interaction.caller_number) or "unknown"})
+        yield FactHit(facts={"caller": masked(interaction.caller_number)})
 
 
 def agency_not_disclosed(context: ContactContext) -> Iterator[FactHit]:

@@ -12,7 +12,7 @@ from rules.model import Disposition
 from rules.timeline import Entry, Reach, masked
 
 _WRITTEN = frozenset({Channel.SMS, Channel.IM, Channel.EMAIL})
-_THIRD = frozenset({Reach.AGREED_CONTACT, Reach.STRANGER})
+_THIRD = frozenset({Reach.AGREED_CONTACT, Reach.STRANGER, Reach.UNLISTED})
 
 Asker = Literal["debtor", "other"]
 
@@ -31,7 +31,8 @@ def contact_not_lost(context: ContactContext) -> Iterator[FactHit]:
                 "failed_before_today": loss.failures_before_today,
                 "failed_days": loss.days,
                 "called": masked(entry.phone),
-            }
+            },
+            disposition=Disposition.REVIEW if entry.reach is Reach.UNLISTED else None,
         )
 
 
@@ -189,7 +190,8 @@ def _confirmations(context: ContactContext, bounds: _Bounds) -> None:
             continue
         if entry.interaction.channel not in _WRITTEN or not _is_bound(bounds, entry):
             continue
-        if cue_named(context, "confirmation", entry.contact):
+        confirms = cue_named(context, "confirmation", entry.contact)
+        if confirms and not cue_named(context, "demand", entry.contact):
             confirmed.add(entry.phone or "")
             bounds.free.add(entry.index)
 

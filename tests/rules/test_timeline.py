@@ -295,4 +295,4 @@ def test_years_end_on_the_same_day_or_the_last_of_february() -> None:
 
 def test_facts_show_only_the_last_four_digits() -> None:
     assert masked(OWN) == "****0001"
-    assert masked(None) is None
+    assert masked(None) == "unknown"
