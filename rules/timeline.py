@@ -406,5 +406,5 @@ _DEBTOR_LINE = frozenset({Reach.DEBTOR, Reach.OWN_NUMBER})
 
 
 def masked(phone: str | None) -> str:
-    """The last four digits of a number, for facts that people read; `unknown` where there is none."""
+    """The last four digits of a number, as facts show them; `unknown` where there is none."""
     return "unknown" if not phone else f"****{phone[-4:]}"
