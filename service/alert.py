@@ -13,8 +13,6 @@ from service.audit import add_entry
 from service.jobs import Job, enqueue
 from service.models import AlertRow, AlertState, Endpoint
 
-# Longer than one delivery may take, so that a live sender never loses its claim.
-LEASE = timedelta(seconds=60)
 # While an endpoint fails, one alert at a time tries it, so it cannot hold up the others' work.
 PROBE_EVERY = timedelta(seconds=60)
 # The first attempt and one after each delay of the sender's schedule.
@@ -54,11 +52,12 @@ class Attempt:
 
 
 def load_alert(
-    session: Session, *, tenant_id: UUID, alert_id: UUID, now: datetime
+    session: Session, *, tenant_id: UUID, alert_id: UUID, now: datetime, lease: timedelta
 ) -> Delivery | None:
     """Claim the next attempt of an alert; None where nothing is to be sent now.
 
-    An alert of an endpoint that was switched off becomes `dead`.
+    The lease must outlast one delivery, or a live sender loses its claim. An alert of an endpoint
+    that was switched off becomes `dead`.
     """
     alert = session.exec(select(AlertRow).where(col(AlertRow.id) == alert_id)).one_or_none()
     if alert is None or alert.state != AlertState.PENDING.value:
@@ -85,7 +84,7 @@ def load_alert(
             col(AlertRow.state) == AlertState.PENDING.value,
             or_(col(AlertRow.lease_until).is_(None), col(AlertRow.lease_until) <= now),
         )
-        .values(attempts=col(AlertRow.attempts) + 1, lease_until=now + LEASE)
+        .values(attempts=col(AlertRow.attempts) + 1, lease_until=now + lease)
         .returning(col(AlertRow.attempts))
     ).scalar_one_or_none()
     if claimed is None:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,22 +11,18 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from rules.events import EVENT
-from rules.history import AnyEvent, Key, build_histories
-from rules.model import Audio, CaseHistory, Disposition, Finding, Outcome, Verdict
-from rules.retention import add_years, floor_years
+from rules.history import Key
+from rules.model import CaseHistory, Disposition, Finding, Outcome, Verdict
 from service.audit import add_entry
+from service.history import list_interactions, read_history
 from service.jobs import Job, enqueue
 from service.models import (
     AlertRow,
     CollectionCase,
     Endpoint,
-    EventRow,
     FindingRow,
     InteractionRow,
     InteractionState,
-    RecordingRow,
-    TranscriptRow,
     VerdictRow,
 )
 from service.work import LEASE, MAX_TRIES, LostLeaseError, backoff, free, is_free
@@ -36,7 +32,7 @@ OPEN = frozenset(
     {InteractionState.WAITING, InteractionState.FETCHING, InteractionState.TRANSCRIBING}
 )
 # From these an interaction becomes `checked`; `missing` and `undecodable` stay, as facts.
-READY = (InteractionState.ACCEPTED, InteractionState.TRANSCRIBED, InteractionState.CHECKED)
+READY = (InteractionState.ACCEPTED, InteractionState.TRANSCRIBED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +78,14 @@ def load_case(
     case = _claim(session, case_uuid, now=now)
     if case is None:
         return None
-    rows = _interactions(session, case.case_id)
-    transcripts = _transcripts(session, rows)
-    events = _events(session, case.case_id, rows, transcripts)
-    history = build_histories(events).get(case.case_id, CaseHistory(case.case_id))
-    kept = _extend_retention(session, history, rows)
+    rows = list_interactions(session, case.case_id)
     return CaseWork(
         tenant_id=tenant_id,
         id=case.id,
         case_id=case.case_id,
         wanted=case.wanted,
         attempt=case.attempt,
-        history=_with_audio(history, rows, transcripts, kept),
+        history=read_history(session, case.case_id, rows),
         held={key: _held(row) for key, row in rows.items()},
     )
 
@@ -121,10 +113,11 @@ def store_verdicts(
         enqueue(session, Job.CHECK, tenant_id=work.tenant_id, subject_id=work.id)
     current = _current_verdicts(session, [held.id for held in work.held.values()])
     endpoints = session.exec(select(Endpoint).where(col(Endpoint.active))).all()
+    entered = _enter_checked(session, [held for held in work.held.values() if not held.is_open])
     written = 0
     for verdict in verdicts:
         held = work.held[(verdict.agency_id or "", verdict.interaction_id)]
-        if held.is_open or not _enter_checked(session, held):
+        if held.id not in entered:
             continue
         before = current.get(held.id)
         if before is None or _differs(before, verdict):
@@ -169,100 +162,6 @@ def _locked(session: Session, case_uuid: UUID) -> CollectionCase:
     ).one()
 
 
-def _interactions(session: Session, case_id: str) -> dict[Key, InteractionRow]:
-    rows = session.exec(select(InteractionRow).where(col(InteractionRow.case_id) == case_id))
-    return {(str(row.agency_id), row.interaction_id): row for row in rows}
-
-
-def _transcripts(session: Session, rows: Mapping[Key, InteractionRow]) -> dict[UUID, TranscriptRow]:
-    """The transcripts that belong to the interactions' present recordings, by interaction."""
-    wanted = {row.id: row.recording_sha256 for row in rows.values() if row.to_hear}
-    found = session.exec(select(TranscriptRow).where(col(TranscriptRow.interaction_id).in_(wanted)))
-    return {
-        row.interaction_id: row
-        for row in found
-        if row.recording_sha256 == wanted[row.interaction_id]
-    }
-
-
-def _events(
-    session: Session,
-    case_id: str,
-    rows: Mapping[Key, InteractionRow],
-    transcripts: Mapping[UUID, TranscriptRow],
-) -> list[AnyEvent]:
-    """Every event of the case, each contact with its agency and with what was heard of it."""
-    events: list[AnyEvent] = []
-    for event in session.exec(select(EventRow).where(col(EventRow.case_id) == case_id)):
-        body = event.body
-        if event.interaction_id is not None:
-            key = (str(event.agency_id), event.interaction_id)
-            data = {**body["data"], "agency_id": key[0]}
-            heard = transcripts.get(rows[key].id)
-            # Only the version of a contact that announced these very bytes has these words.
-            if heard is not None and data.get("transcript") is None:
-                announced = (data.get("recording") or {}).get("sha256")
-                if announced == heard.recording_sha256:
-                    data["transcript"] = heard.segments
-            body = {**body, "data": data}
-        events.append(EVENT.validate_python(body))
-    return events
-
-
-def _extend_retention(
-    session: Session, history: CaseHistory, rows: Mapping[Key, InteractionRow]
-) -> dict[str, datetime]:
-    """Raise each recording's `retain_until` to its floor; gives the dates by hash."""
-    hashes = {row.recording_sha256 for row in rows.values() if row.recording_sha256}
-    if not hashes:
-        return {}
-    found = session.exec(select(RecordingRow).where(col(RecordingRow.sha256).in_(hashes)))
-    recordings = {row.sha256: row for row in found}
-    cases = [version.case for version in history.versions]
-    years = max(
-        (floor_years(case.product, case.lender_type) for case in cases),
-        default=floor_years(None, None),
-    )
-    for contact in history.contacts:
-        recording = recordings.get(rows[contact.key].recording_sha256 or "")
-        if recording is not None:
-            floor = add_years(contact.interaction.started_at, years)
-            recording.retain_until = max(recording.retain_until, floor)
-    session.flush()
-    return {row.sha256: row.retain_until for row in recordings.values()}
-
-
-def _with_audio(
-    history: CaseHistory,
-    rows: Mapping[Key, InteractionRow],
-    transcripts: Mapping[UUID, TranscriptRow],
-    kept: Mapping[str, datetime],
-) -> CaseHistory:
-    contacts = []
-    for contact in history.contacts:
-        row = rows[contact.key]
-        audio = replace(
-            _audio(row, transcripts.get(row.id), contact.audio),
-            retain_until=kept.get(row.recording_sha256 or ""),
-        )
-        contacts.append(replace(contact, audio=audio))
-    return replace(history, contacts=tuple(contacts))
-
-
-def _audio(row: InteractionRow, heard: TranscriptRow | None, said: Audio) -> Audio:
-    if heard is not None:
-        return Audio(
-            state="transcribed",
-            decoded_seconds=heard.decoded_seconds,
-            untrusted_share=heard.untrusted_share,
-        )
-    if row.state == InteractionState.UNDECODABLE.value:
-        return Audio(state="failed", reason=row.reason)
-    if row.state == InteractionState.MISSING.value:
-        return Audio(state="missing", reason=row.reason)
-    return said
-
-
 def _held(row: InteractionRow) -> Held:
     return Held(
         id=row.id,
@@ -283,19 +182,34 @@ def _current_verdicts(session: Session, ids: Sequence[UUID]) -> dict[UUID, Verdi
     return {row.interaction_id: row for row in found}
 
 
-def _enter_checked(session: Session, held: Held) -> bool:
-    """Mark a contact as checked unless a newer event has changed it; its own check follows then."""
-    row = session.exec(
-        select(InteractionRow)
-        .where(col(InteractionRow.id) == held.id)
+def _enter_checked(session: Session, held: Sequence[Held]) -> set[UUID]:
+    """Mark contacts as checked and give their ids.
+
+    Those that changed since they were loaded are left out: what changed them has raised the case
+    and so asked for a check of its own.
+    """
+    loaded = {each.id: each.event_id for each in held}
+    rows = session.exec(
+        select(InteractionRow.id, InteractionRow.event_id, InteractionRow.state)
+        .where(col(InteractionRow.id).in_(loaded))
+        .order_by(col(InteractionRow.id))
         .with_for_update()
-        .execution_options(populate_existing=True)
-    ).one()
-    if row.event_id != held.event_id or row.state in {state.value for state in OPEN}:
-        return False
-    if row.state in {state.value for state in READY}:
-        row.state = InteractionState.CHECKED.value
-    return True
+    ).all()
+    open_states = {state.value for state in OPEN}
+    unchanged = {
+        id_: state
+        for id_, event_id, state in rows
+        if event_id == loaded[id_] and state not in open_states
+    }
+    ready = {state.value for state in READY}
+    session.exec(
+        update(InteractionRow)
+        .where(
+            col(InteractionRow.id).in_([id_ for id_, state in unchanged.items() if state in ready])
+        )
+        .values(state=InteractionState.CHECKED.value)
+    )
+    return set(unchanged)
 
 
 def _differs(before: VerdictRow, verdict: Verdict) -> bool:
@@ -465,7 +379,7 @@ def _set_aside(session: Session, case: CollectionCase, *, now: datetime) -> None
     locked.checked, locked.tries, locked.lease_until = locked.wanted, 0, None
     locked.attempt += 1
     session.flush()
-    for row in _interactions(session, case.case_id).values():
+    for row in list_interactions(session, case.case_id).values():
         if row.verdict_id is not None or row.state in {state.value for state in OPEN}:
             continue
         verdict = Verdict(

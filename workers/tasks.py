@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -35,6 +35,8 @@ from workers.speech import UndecodableError, transcribe_file
 
 _LOG = log.get(__name__)
 _MEGABYTE = 1024 * 1024
+# What a delivery needs beside its own time limit, on a busy machine.
+_MARGIN = timedelta(seconds=10)
 
 
 @contextmanager
@@ -160,11 +162,12 @@ def _store(work: CaseWork, verdicts: tuple[Verdict, ...], *, now: datetime) -> i
 def alert(*, tenant_id: str, subject_id: str) -> None:
     """Tell a lender about a failing contact, once."""
     with _job(Job.ALERT, tenant_id, subject_id) as (tenant, subject):
+        config = settings()
+        lease = timedelta(seconds=config.alert_timeout_s) + _MARGIN
         with tenant_session(tenant) as session:
-            work = load_alert(session, tenant_id=tenant, alert_id=subject, now=now())
+            work = load_alert(session, tenant_id=tenant, alert_id=subject, now=now(), lease=lease)
         if work is None:
             return
-        config = settings()
         egress = Egress(allow=config.egress_hosts, total_s=config.alert_timeout_s)
         attempt = send(egress, work, now=now())
         moment = now()

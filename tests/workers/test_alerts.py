@@ -138,4 +138,4 @@ def test_while_an_endpoint_fails_one_alert_tries_it_and_the_others_wait(
     make_due(lender)
     run_jobs()
     assert {alert.state for alert in alerts(lender)} == {"delivered"}
-    assert len(receiver.requests) == 1 + 6
+    assert len(receiver.requests) == 1 + 7

@@ -136,11 +136,11 @@ def test_nothing_accepted_is_lost_or_judged_twice(system: System, receiver: Rece
     with httpx.Client(base_url=system.url, timeout=10) as client:
         start_a_call(system, client, lender, agency, ledger)
         for number, event in enumerate(events):
-            if number == len(events) // 4:
-                system.worker.kill()
-            if number == len(events) // 2:
+            if number == len(events) // 3:
+                wait_for_verdicts(system, 10)
                 system.kill_database()
-            if number == 3 * len(events) // 4:
+            if number == 2 * len(events) // 3:
+                wait_for_verdicts(system, len(events) // 3)
                 system.worker.kill()
             send(client, agency, event, ledger, is_doubled=dice.random() < 0.05)
     is_done = system.wait_until(lambda: unfinished(system) == 0, PATIENCE_S)
@@ -148,6 +148,13 @@ def test_nothing_accepted_is_lost_or_judged_twice(system: System, receiver: Rece
 
     judge(system, ledger, receiver)
     assert system.worker.deaths[-signal.SIGKILL] >= 2
+    assert system.worker.deaths[1] >= 1  # it ended by itself when it lost its database
+
+
+def wait_for_verdicts(system: System, count: int) -> None:
+    """Wait until the worker is in the midst of its work."""
+    statement = f"select count(*) >= {count} from verdict"
+    assert system.wait_until(lambda: system.query(statement) == [(True,)], PATIENCE_S)
 
 
 def start_a_call(

@@ -1,0 +1,127 @@
+"""Reads everything that is known of a case into the history that the engine judges."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlmodel import Session, col, select
+
+from rules.events import EVENT
+from rules.history import AnyEvent, Key, build_histories
+from rules.model import Audio, CaseHistory
+from rules.retention import add_years, floor_years
+from service.models import (
+    EventRow,
+    InteractionRow,
+    InteractionState,
+    RecordingRow,
+    TranscriptRow,
+)
+
+
+def list_interactions(session: Session, case_id: str) -> dict[Key, InteractionRow]:
+    """The interactions of a case, by agency and the agency's own id."""
+    rows = session.exec(select(InteractionRow).where(col(InteractionRow.case_id) == case_id))
+    return {(str(row.agency_id), row.interaction_id): row for row in rows}
+
+
+def read_history(session: Session, case_id: str, rows: Mapping[Key, InteractionRow]) -> CaseHistory:
+    """Read a case's events, transcripts and recordings; `rows` are its interactions.
+
+    On the way each recording's `retain_until` is raised to the floor that the case asks for.
+    """
+    transcripts = _transcripts(session, rows)
+    events = _events(session, case_id, rows, transcripts)
+    history = build_histories(events).get(case_id, CaseHistory(case_id))
+    kept = _extend_retention(session, history, rows)
+    return _with_audio(history, rows, transcripts, kept)
+
+
+def _transcripts(session: Session, rows: Mapping[Key, InteractionRow]) -> dict[UUID, TranscriptRow]:
+    """The transcripts that belong to the interactions' present recordings, by interaction."""
+    wanted = {row.id: row.recording_sha256 for row in rows.values() if row.to_hear}
+    found = session.exec(select(TranscriptRow).where(col(TranscriptRow.interaction_id).in_(wanted)))
+    return {
+        row.interaction_id: row
+        for row in found
+        if row.recording_sha256 == wanted[row.interaction_id]
+    }
+
+
+def _events(
+    session: Session,
+    case_id: str,
+    rows: Mapping[Key, InteractionRow],
+    transcripts: Mapping[UUID, TranscriptRow],
+) -> list[AnyEvent]:
+    """Every event of the case, each contact with its agency and with what was heard of it."""
+    events: list[AnyEvent] = []
+    for event in session.exec(select(EventRow).where(col(EventRow.case_id) == case_id)):
+        body = event.body
+        if event.interaction_id is not None:
+            key = (str(event.agency_id), event.interaction_id)
+            data = {**body["data"], "agency_id": key[0]}
+            heard = transcripts.get(rows[key].id)
+            # Only the version of a contact that announced these very bytes has these words.
+            if heard is not None and data.get("transcript") is None:
+                announced = (data.get("recording") or {}).get("sha256")
+                if announced == heard.recording_sha256:
+                    data["transcript"] = heard.segments
+            body = {**body, "data": data}
+        events.append(EVENT.validate_python(body))
+    return events
+
+
+def _extend_retention(
+    session: Session, history: CaseHistory, rows: Mapping[Key, InteractionRow]
+) -> dict[str, datetime]:
+    """Raise each recording's `retain_until` to its floor; gives the dates by hash."""
+    hashes = {row.recording_sha256 for row in rows.values() if row.recording_sha256}
+    if not hashes:
+        return {}
+    found = session.exec(select(RecordingRow).where(col(RecordingRow.sha256).in_(hashes)))
+    recordings = {row.sha256: row for row in found}
+    cases = [version.case for version in history.versions]
+    years = max(
+        (floor_years(case.product, case.lender_type) for case in cases),
+        default=floor_years(None, None),
+    )
+    for contact in history.contacts:
+        recording = recordings.get(rows[contact.key].recording_sha256 or "")
+        if recording is not None:
+            floor = add_years(contact.interaction.started_at, years)
+            recording.retain_until = max(recording.retain_until, floor)
+    session.flush()
+    return {row.sha256: row.retain_until for row in recordings.values()}
+
+
+def _with_audio(
+    history: CaseHistory,
+    rows: Mapping[Key, InteractionRow],
+    transcripts: Mapping[UUID, TranscriptRow],
+    kept: Mapping[str, datetime],
+) -> CaseHistory:
+    contacts = []
+    for contact in history.contacts:
+        row = rows[contact.key]
+        audio = replace(
+            _audio(row, transcripts.get(row.id), contact.audio),
+            retain_until=kept.get(row.recording_sha256 or ""),
+        )
+        contacts.append(replace(contact, audio=audio))
+    return replace(history, contacts=tuple(contacts))
+
+
+def _audio(row: InteractionRow, heard: TranscriptRow | None, said: Audio) -> Audio:
+    if heard is not None:
+        return Audio(
+            state="transcribed",
+            decoded_seconds=heard.decoded_seconds,
+            untrusted_share=heard.untrusted_share,
+        )
+    if row.state == InteractionState.UNDECODABLE.value:
+        return Audio(state="failed", reason=row.reason)
+    if row.state == InteractionState.MISSING.value:
+        return Audio(state="missing", reason=row.reason)
+    return said
