@@ -1,1 +1,42 @@
 """Recordings in, segments with speakers and times out."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workers.speech.decode import UndecodableError
+
+if TYPE_CHECKING:
+    from workers.speech.transcript import Transcription
+
+__all__ = ["UndecodableError", "transcribe_file"]
+
+
+def transcribe_file(
+    path: Path,
+    *,
+    speakers: Sequence[str],
+    engine: str = "openai-whisper",
+    model: str = "",
+    on_progress: Callable[[float], None] | None = None,
+    cache_dir: Path | None = None,
+    threads: int = 1,
+) -> "Transcription":
+    """Transcribe a recording whose channels hold `speakers` in that order; times are seconds.
+
+    `on_progress` is called with the share done, 0 to 1. `cache_dir` is where weights are kept
+    (the user's cache by default); one thread a process is the default because several processes
+    outrun several threads. Raises `UndecodableError` where there is no sound to be had.
+    """
+    # The models behind it take seconds to import, and the command line often needs none of them.
+    from workers.speech.transcript import transcribe  # noqa: PLC0415
+
+    return transcribe(
+        path,
+        speakers=speakers,
+        engine=engine,
+        model=model,
+        on_progress=on_progress,
+        cache_dir=cache_dir,
+        threads=threads,
+    )

@@ -1,0 +1,74 @@
+"""Judges whether a stretch of heard text may be believed, from the text and the engine's doubts."""
+
+import re
+import zlib
+from dataclasses import dataclass
+
+from workers.speech.engines import Heard
+
+# What Whisper learned from subtitles and says when nobody speaks. None of it belongs in a call.
+INVENTIONS = re.compile(
+    "字幕|点赞|點贊|订阅|訂閱|转发|打赏|明镜|明鏡|谢谢观看|感谢观看|谢谢收看|感谢收看|收看|"
+    "请不吝|不吝|栏目|优优独播|独播剧场|中文配音|配音|作词|作曲|编曲|制作人|"
+    "下期再见|下集再见|本期视频|视频就到这里|未经作者|版权所有|Amara|amara\\.org|"
+    "普通话的句子|以下是普通话"
+)
+LOOP = re.compile(r"(.{1,12}?)\1{3,}")
+SHORT_LOOP = re.compile(r"(.{4,30}?)\1{2,}")
+NOT_WORDS = re.compile(r"[\W_]+")
+LOWEST_LOGPROB = -1.1
+LOWEST_LOGPROB_NEAR_SILENCE = -0.7
+SILENCE_LIKELY = 0.6
+MOST_COMPRESSED = 2.4
+FASTEST = 11.0
+SLOWEST = 0.25
+LONG_ENOUGH = 4.0
+SPOKEN_AT_ONCE = 6
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether text may carry a finding, and the reasons when it may not."""
+
+    trusted: bool
+    doubts: tuple[str, ...]
+
+
+def judge(heard: Heard, *, seconds: float) -> Judgement:
+    """Judge text that was heard in `seconds` of speech."""
+    words = NOT_WORDS.sub("", heard.text)
+    doubts = []
+    if not words:
+        doubts.append("no_words")
+    if INVENTIONS.search(heard.text):
+        doubts.append("known_invention")
+    if (LOOP.search(words) and not _is_emphasis(words)) or SHORT_LOOP.search(words):
+        doubts.append("repetition")
+    if compression(words) > MOST_COMPRESSED:
+        doubts.append("compressible")
+    if heard.avg_logprob < LOWEST_LOGPROB:
+        doubts.append("improbable")
+    elif heard.no_speech_prob > SILENCE_LIKELY and heard.avg_logprob < LOWEST_LOGPROB_NEAR_SILENCE:
+        doubts.append("likely_silence")
+    doubts.extend(_impossible_rate(len(words), seconds))
+    return Judgement(not doubts, tuple(doubts))
+
+
+def compression(text: str) -> float:
+    """Return how many times smaller zlib makes the text; loops are far above ordinary speech."""
+    data = text.encode()
+    return len(data) / len(zlib.compress(data)) if data else 0.0
+
+
+def _is_emphasis(words: str) -> bool:
+    """People do say 行行行行 or 对对对对; a machine's loop is longer."""
+    loop = LOOP.search(words)
+    return loop is not None and len(loop.group(1)) == 1 and len(loop.group(0)) <= SPOKEN_AT_ONCE
+
+
+def _impossible_rate(characters: int, seconds: float) -> list[str]:
+    if characters > SPOKEN_AT_ONCE and characters > FASTEST * max(seconds, 0.1):
+        return ["too_fast"]
+    if seconds > LONG_ENOUGH and characters < SLOWEST * seconds:
+        return ["too_sparse"]
+    return []
