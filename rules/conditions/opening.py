@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from rules.conditions.words import collector_spans, doubt, heard_well, opening
 from rules.context import ContactContext, FactHit, Span
 from rules.events import Speaker
+from rules.normalise import plain
+from rules.phonetic import encode, neighbours
 
 _PLACE_OF_PAYMENT = re.compile(
     r"(?:手机)?(?:APP|App|app|客户端|小程序|公众号|网点|柜台|对公|账户|官网|网银|客服|微信|支付宝|营业厅).*$"
@@ -94,20 +97,35 @@ def employee_not_named(context: ContactContext) -> Iterator[FactHit]:
     yield FactHit(disposition=doubt(context))
 
 
-_RECORDING = re.compile(
-    r"[录绿陆路露鹿][着下]?[音引因营影英像象]|录制|录下|(?:会|被|在|全程|同步)录|录着|留音|记录仪"
-)
+_RECORDING = re.compile(r"录[着下]?[音像影制]|(?:会|被|在|全程|同步)录|录着|留音|记录仪")
+_SPOKEN_NOTICE = ("通话录音", "电话录音", "全程录音", "录音电话", "会被录音", "正在录音", "录音")
+_BEFORE_NOTICE = "通话|电话|来电|全程|本次|会被|都有|正在|开着"
+
+
+@cache
+def _half_heard() -> re.Pattern[str]:
+    """Over syllable codes: one syllable of 录音 where a notice of recording usually stands."""
+    near = neighbours()
+    lu, yin = encode("录"), encode("音")
+    wide_lu, wide_yin = f"[{lu}{near[lu]}]", f"[{yin}{near[yin]}]"
+    either = f"(?:{wide_lu}[^，]|[^，]{wide_yin})"
+    leads = "|".join(encode(word) for word in _BEFORE_NOTICE.split("|"))
+    bank = encode("行")
+    return re.compile(
+        f"{wide_lu}[^，]?{wide_yin}|(?:{leads})[^，]?{either}"
+        f"|(?<=，)[^，]{{0,2}}(?:{lu}[^，]|[^，]{yin}(?!{bank}))[^，]?(?=，)"
+    )
 
 
 def recording_not_mentioned(context: ContactContext) -> Iterator[FactHit]:
-    """The collector never says that the call is recorded."""
-    spans = list(collector_spans(context.contact))
-    if not spans or not heard_well(context, None):
+    """The collector never says that the call is recorded; a notice heard by half is left alone."""
+    if not heard_well(context, None):
         return
-    text = "，".join(span.heard for span in spans)
-    if _RECORDING.search(text):
+    text = opening(context, None)
+    if _RECORDING.search(text) or any(map(context.sounds, _SPOKEN_NOTICE)):
         return
-    if any(context.sounds(word) for word in ("通话录音", "电话录音", "全程录音", "录音电话")):
+    plain_text = f"，{plain(text)}，".replace("。", "，")
+    if _half_heard().search(encode(plain_text)):
         return
     yield FactHit(disposition=doubt(context))
 
