@@ -8,13 +8,20 @@ from functools import cached_property, lru_cache
 
 from rules.grammar import Anchor, Builtin, Gap, Item, Look, Tree, Words
 from rules.normalise import BREAKS, HARD, SOFT, TURN
-from rules.numbers import BUILTINS, SPOKEN
-from rules.phonetic import distance, encode, neighbours, readings
+from rules.numbers import NUMBER_REST, NUMBER_START
+from rules.ordinary import commonness
+from rules.phonetic import distance, neighbours, readings
+
+SHORT = 3
+"""Syllables from which a pattern matches by sound."""
 
 CORE_WORDS = 300
 """A trigger may stand for this many combinations of words at most."""
 
 SIDE_WORDS = 80
+SIDE_COST = 0.5
+"""A second run of words triggers a search, too, if it is heard less often than this in 1,000 characters."""
+
 _JOINT = f"{SOFT}?"
 _ANCHORS = {
     "^": f"(?<=[{BREAKS}])",
@@ -99,7 +106,6 @@ def _look(look: Look, words: Iterable[str]) -> str:
 
 def _expression(items: Sequence[Item], *, by_sound: bool) -> str:
     """The regular expression; each `Words` and `Builtin` item is one capturing group."""
-    spoken = "".join(sorted(set(encode(SPOKEN)) | set(SPOKEN)))
     parts: list[str] = []
     loose = False
     for item in items:
@@ -114,7 +120,7 @@ def _expression(items: Sequence[Item], *, by_sound: bool) -> str:
             parts.append(_look(item, _sounds(item.words) if by_sound else item.words))
             continue
         if isinstance(item, Builtin):
-            body = f"[{re.escape(spoken)}]{{1,14}}" if by_sound else BUILTINS[item.name]
+            body = f"{NUMBER_START}{NUMBER_REST}*"
         else:
             body = _tree(item.tree, by_sound=by_sound, near=by_sound and len(item.words) <= WIDE)
         joint = _JOINT if loose else ""
@@ -172,6 +178,17 @@ class Compiled:
         return tuple(found)
 
     @cached_property
+    def numeric(self) -> bool:
+        """Whether it names a builtin, and so is searched for where numbers are masked."""
+        return any(isinstance(item, Builtin) for item in self.items)
+
+    @cached_property
+    def may_sound(self) -> bool:
+        """Whether it can have syllables enough to be matched by sound at all."""
+        most = sum(max(map(len, item.words)) for item in self.items if isinstance(item, Words))
+        return self.style.phonetic and (self.style.strong or most >= SHORT)
+
+    @cached_property
     def longest_word(self) -> int:
         """Characters of the longest word of the pattern."""
         return max(len(word) for item in self.groups if isinstance(item, Words) for word in item.words)
@@ -214,30 +231,47 @@ def _shortest(run: Sequence[Words]) -> int:
     return sum(0 if item.optional else min(map(len, item.words)) for item in run)
 
 
-def _core(run: Sequence[Words]) -> Sequence[Words] | None:
-    """The part of a run that is longest at its shortest, with few enough combinations."""
-    parts = [
-        run[i:j] for i in range(len(run)) for j in range(i + 1, len(run) + 1)
-        if _size(run[i:j]) <= CORE_WORDS and _shortest(run[i:j])
-    ]  # fmt: skip
-    return max(parts, key=lambda p: (min(_shortest(p), 4), -_size(p)), default=None)
+@dataclass(frozen=True, slots=True)
+class _Core:
+    """Strings of which one must stand in every match, and what it costs to be triggered by them."""
+
+    strings: tuple[str, ...]
+    shortest: int
+    cost: float
+
+
+def _core(run: Sequence[Words]) -> _Core | None:
+    """The part of a run whose strings are heard least often in ordinary talk."""
+    found: list[_Core] = []
+    for i in range(len(run)):
+        for j in range(i + 1, len(run) + 1):
+            part = run[i:j]
+            if _size(part) <= CORE_WORDS and _shortest(part):
+                strings = tuple(s for s in _strings(part) if s)
+                found.append(_Core(strings, _shortest(part), sum(map(commonness, strings))))
+    return min(found, key=_preference, default=None)
+
+
+def _preference(core: _Core) -> tuple[bool, float, int]:
+    return core.shortest < 2, core.cost, -core.shortest  # noqa: PLR2004  one syllable is too little to hear
 
 
 def triggers(pattern: Compiled) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Strings of which one must be there: those of the best run, and those of the other long runs."""
+    """Strings of which one must be there: those of the best run, and those of the other rare runs."""
     cores = [core for run in _chunks(pattern.items) if (core := _core(run)) is not None]
     if not cores:
         wide = [item for item in pattern.items if isinstance(item, Words) and not item.optional]
-        cores = [[min(wide, key=lambda item: len(item.words))]]
-    cores.sort(key=lambda core: (-min(_shortest(core), 4), _size(core)))
+        words = min(wide, key=lambda item: len(item.words)).words
+        cores = [_Core(words, min(map(len, words)), 0.0)]
+    cores.sort(key=_preference)
     first, *others = cores
     side = [
         string
         for core in others
-        if _shortest(core) > 1 and _size(core) <= SIDE_WORDS
-        for string in _strings(core)
+        if core.shortest > 1 and len(core.strings) <= SIDE_WORDS and core.cost < SIDE_COST
+        for string in core.strings
     ]
-    return tuple(s for s in _strings(first) if s), tuple(side)
+    return first.strings, tuple(side)
 
 
 def near_variants(codes: str) -> Iterator[str]:

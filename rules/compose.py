@@ -166,9 +166,11 @@ def _follows(before: Hit, after: Hit, within: Within | None) -> bool:
 
 def _sequence(condition: SequenceCondition, scene: Scene) -> tuple[Hit, ...]:
     steps = condition.steps
-    found = [holds(step.part, scene) for step in steps]
-    if any(not hits for hits, step in zip(found, steps, strict=True) if not step.negative):
-        return ()
+    found: dict[int, tuple[Hit, ...]] = {}
+    for n, step in sorted(enumerate(steps), key=lambda pair: pair[1].negative):
+        found[n] = holds(step.part, scene)
+        if not found[n] and not step.negative:
+            return ()
     chains: list[dict[int, Hit]] = [{}]
     last: int | None = None
     for n, step in enumerate(steps):

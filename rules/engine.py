@@ -273,9 +273,12 @@ def _suggested(
     pack: Pack, hearing: Hearing, suggestions: Iterable[Suggestion], found: Sequence[Finding], day: date
 ) -> list[Finding]:
     """Suggestions of a second reader that stand on gated words and repeat no finding, as reviews."""
+    wanted = tuple(suggestions)
+    if not wanted:
+        return []
     gated = {segment for segment, _ in gated_of(hearing)}
     kept: list[Finding] = []
-    for suggestion in sorted(suggestions, key=lambda s: (s.segment, s.char_start, s.char_end, s.family, s.reason)):
+    for suggestion in sorted(wanted, key=lambda s: (s.segment, s.char_start, s.char_end, s.family, s.reason)):
         rule = _rule_of_family(pack, suggestion.family, hearing.contact.interaction, day)
         if rule is None or suggestion.segment not in gated or suggestion.score < SURE_SUGGESTION:
             continue

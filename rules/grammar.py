@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rules.normalise import plain
+from rules.normalise import BREAKS, plain
 from rules.numbers import BUILTINS
 
 CLAUSE_GAP, SENTENCE_GAP, MAX_GAP = 6, 12, 60
@@ -77,6 +77,7 @@ class _Group:
 
 Item = Words | Gap | Anchor | Look | Builtin
 _Node = Item | _Group
+_BREAKS = frozenset(BREAKS)
 _TOKEN = re.compile(
     r"\s+|(?P<gap>\.{2,3}(?P<size>\d*))|(?P<anchor>\^\^|\$\$|\^|\$)|(?P<look>!<?\()"
     r"|(?P<open>\()|(?P<close>\))|(?P<bar>\|)|(?P<maybe>\?)|\{(?P<name>[^{}]*)\}|(?P<char>.)",
@@ -173,6 +174,9 @@ class _Reader:
         raise self.fail(f"no lexicon class is called {name!r}")
 
     def character(self, char: str, branch: list[_Node]) -> None:
+        if plain(char) in _BREAKS:
+            self.at -= 1
+            raise self.fail(f"{char!r} cannot be matched; use ^, $ or a gap")
         branch.append(Words((char,), tree=char))
 
 

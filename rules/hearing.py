@@ -1,6 +1,5 @@
 """What the patterns of a pack find in one contact, after the guards; every contact is searched once."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -10,7 +9,7 @@ from rules.context import Span, Sum, Turn
 from rules.document import Document, Side, Voice
 from rules.events import Speaker
 from rules.guards import Place, first_objection
-from rules.match import Match
+from rules.match import Match, Scan
 from rules.model import Contact, Disposition, Severity
 from rules.numbers import sums as sums_in
 from rules.phonetic import distance, encode
@@ -68,51 +67,53 @@ class Hearing:
         self.pack = pack
         self.contact = contact
         self.document = Document(contact.interaction)
-        self._matches: dict[Voice, dict[int, list[Match]]] = {}
+        self._scans: dict[Voice, Scan | None] = {}
         self._hits: dict[int, tuple[Hit, ...]] = {}
         self._idioms: dict[Voice, tuple[tuple[int, int], ...]] = {}
 
-    def matches(self, voice: Voice) -> dict[int, list[Match]]:
-        """All matches of a voice, by condition; the text is searched on the first call."""
-        if voice not in self._matches:
-            found: dict[int, list[Match]] = defaultdict(list)
+    def matches(self, condition: WordsCondition) -> list[Match]:
+        """All matches of a condition; the text of its voice is scanned on the first call."""
+        voice = condition.voice
+        if voice not in self._scans:
             side = self.document.side(voice)
-            if side.pieces:
-                for match in self.pack.matchers[voice].find(side.text, side.codes):
-                    found[match.pattern.condition].append(match)
-            self._matches[voice] = found
-        return self._matches[voice]
+            empty = not side.pieces
+            self._scans[voice] = None if empty else self.pack.matchers[voice].scan(side.text, side.codes)
+        scan = self._scans[voice]
+        return [] if scan is None else scan.matches(condition.key)
 
     def hits(self, condition: WordsCondition) -> tuple[Hit, ...]:
         """The places where a `words` condition holds, in order."""
         if condition.key not in self._hits:
-            matches = self.matches(condition.voice).get(condition.key)
+            matches = self.matches(condition)
             self._hits[condition.key] = self._judged(condition, matches) if matches else ()
         return self._hits[condition.key]
 
     def _judged(self, condition: WordsCondition, matches: list[Match]) -> tuple[Hit, ...]:
-        found = []
-        for match in matches:
+        """The matches that count; of overlapping ones the surest, and guards are asked about no other."""
+        kept: list[Match] = []
+        ranked = sorted(matches, key=lambda match: _rank(condition.entries[match.pattern.entry], match))
+        for match in ranked:
+            if any(match.start < other.end and other.start < match.end for other in kept):
+                continue
             entry = condition.entries[match.pattern.entry]
             if self._applies(condition, entry, match) and self._objection(condition, entry, match) is None:
-                found.append(self._hit(condition, entry, match))
-        return tuple(sorted(_surest(found), key=lambda hit: hit.order))
+                kept.append(match)
+        kept.sort(key=lambda match: match.start)
+        hits = (self._hit(condition, condition.entries[match.pattern.entry], match) for match in kept)
+        return tuple(sorted(hits, key=lambda hit: hit.order))
 
     def candidates(self) -> list[Candidate]:
         """Every match in the contact and which guard cleared it."""
         found = []
-        for voice in Voice:
-            for key, matches in sorted(self.matches(voice).items()):
-                condition = self.pack.conditions[key]
-                for match in matches:
-                    entry = condition.entries[match.pattern.entry]
-                    if not self._applies(condition, entry, match):
-                        continue
-                    objection = self._objection(condition, entry, match)
-                    name, why = objection or (None, "")
-                    span = self._hit(condition, entry, match).span
-                    assert span is not None
-                    found.append(Candidate(key, entry, match, voice, span, name, why))
+        for key, condition in sorted(self.pack.conditions.items()):
+            for match in self.matches(condition):
+                entry = condition.entries[match.pattern.entry]
+                if not self._applies(condition, entry, match):
+                    continue
+                name, why = self._objection(condition, entry, match) or (None, "")
+                span = self._hit(condition, entry, match).span
+                assert span is not None
+                found.append(Candidate(key, entry, match, condition.voice, span, name, why))
         return found
 
     def _applies(self, condition: WordsCondition, entry: Entry, match: Match) -> bool:
@@ -189,7 +190,7 @@ class Hearing:
             return None
         side = self.document.side(Voice.COLLECTOR)
         own = self.document.own_turns(Voice.COLLECTOR)[:turns]
-        budget = 0.0 if len(codes) <= SHORT_WORD else len(codes) / 4
+        budget = max(0.5, len(codes) / 4)
         for start in range(len(side.codes) - len(codes) + 1):
             cost = 0.0
             for heard, meant in zip(side.codes[start : start + len(codes)], codes, strict=True):
@@ -242,21 +243,12 @@ def _cancelled(patterns: tuple[Any, ...], side: Side, match: Match) -> str | Non
     return None
 
 
-def _surest(hits: list[Hit]) -> list[Hit]:
-    """Of hits whose spans overlap, the surest; of equals, the longest and then the first."""
-    kept: list[Hit] = []
-    for hit in sorted(hits, key=_rank):
-        if not any(overlap(hit, other) for other in kept):
-            kept.append(hit)
-    return kept
-
-
-def _rank(hit: Hit) -> tuple[Any, ...]:
-    span = hit.span
-    assert span is not None
-    weight = 0 if hit.disposition in (None, Disposition.VIOLATION) else 1
-    severity = -hit.severity.rank if hit.severity else 0
-    return (weight, -hit.confidence, -(span.char_end - span.char_start), severity, hit.order, span.segment, span.char_start, span.quote)
+def _rank(entry: Entry, match: Match) -> tuple[Any, ...]:
+    """Smaller is surer: what can stand as a violation, then certainty, length and severity."""
+    milder = entry.disposition not in {None, Disposition.VIOLATION}
+    severity = -entry.severity.rank if entry.severity else 0
+    sure = -certainty(match) * entry.confidence
+    return (milder, sure, match.start - match.end, severity, match.start, match.pattern.entry)
 
 
 def overlap(one: Hit, other: Hit) -> bool:

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 import daachorse
 import rjieba
 
-from rules.compile import Compiled, alignment, near_variants, triggers
+from rules.compile import SHORT, Compiled, alignment, near_variants, triggers
 from rules.grammar import Builtin
 from rules.normalise import BREAKS, TURN
-from rules.numbers import BUILTINS
-from rules.phonetic import readings
+from rules.numbers import is_builtin, masked, number_spans
+from rules.phonetic import distance, readings
 
 MAX_HITS = 200
 """Hits of one pattern in one text after which it is no longer searched for."""
+
+FEW_SEEDS = 2
+"""With more seeds than this the whole text is searched at once."""
 
 NEAR, WRONG = 0.5, 1.0
 EVERYDAY = frozenset(
@@ -25,8 +28,8 @@ EVERYDAY = frozenset(
 )
 """Characters that stand alone so often that hearing one explains itself."""
 
-SHORT, REPAIRABLE, STRETCHABLE = 3, 4, 5
-"""Syllables from which a word matches by sound, survives a wrong syllable, or a missing one."""
+REPAIRABLE, STRETCHABLE = 4, 5
+"""Syllables from which a word survives a wrong syllable, or a missing one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,11 @@ class Matcher:
 
     def __init__(self, patterns: Sequence[Compiled]) -> None:
         self.patterns = tuple(patterns)
+        self.members: dict[int, list[int]] = defaultdict(list)
         characters: dict[str, tuple[set[int], set[_Repair]]] = defaultdict(lambda: (set(), set()))
         syllables: dict[str, tuple[set[int], set[_Repair]]] = defaultdict(lambda: (set(), set()))
         for n, pattern in enumerate(self.patterns):
+            self.members[pattern.condition].append(n)
             first, others = triggers(pattern)
             for word in first:
                 if not pattern.style.phonetic or len(word) == 1:
@@ -105,38 +110,51 @@ class Matcher:
         self._characters = _Passes(characters)
         self._syllables = _Passes(syllables)
 
-    def find(self, text: str, codes: str) -> list[Match]:
-        """All matches in a normal-form text and its code string, by place and then by pattern.
+    def scan(self, text: str, codes: str) -> "Scan":
+        """Run both automata over a normal-form text and its code string, once.
 
         Both start and end with a turn break, and turns are parted by them.
         """
-        seeds: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        repairs: list[tuple[int, _Repair]] = []
-        for start, end, load in self._characters.find(text):
+        seeds: dict[int, list[int]] = defaultdict(list)
+        repairs: dict[int, list[tuple[int, _Repair]]] = defaultdict(list)
+        for start, _, load in self._characters.find(text):
             for n in load.patterns:
-                seeds[n].append((start, end))
-        for start, end, load in self._syllables.find(codes):
+                seeds[n].append(start)
+        for start, _, load in self._syllables.find(codes):
             for n in load.patterns:
-                seeds[n].append((start, end))
+                seeds[n].append(start)
             for repair in load.repairs:
-                repairs.append((start - repair.offset, repair))
-        if not seeds and not repairs:
-            return []
-        turns = [i for i, char in enumerate(text) if char == TURN]
-        search = _Search(self.patterns, text, codes, turns)
-        for n in sorted(seeds):
-            search.look(n, seeds[n])
-        for start, repair in repairs:
-            search.mend(start, repair)
-        return sorted(
-            search.found.values(), key=lambda m: (m.start, m.end, m.pattern.condition, m.pattern.entry)
-        )
+                repairs[repair.pattern].append((start - repair.offset, repair))
+        return Scan(self, text, codes, seeds, repairs)
+
+
+class Scan:
+    """What the automata set off in one text; patterns are searched for when their condition is asked for."""
+
+    def __init__(
+        self,
+        matcher: Matcher,
+        text: str,
+        codes: str,
+        seeds: dict[int, list[int]],
+        repairs: dict[int, list[tuple[int, _Repair]]],
+    ) -> None:
+        self._matcher, self._seeds, self._repairs = matcher, seeds, repairs
+        self._search = _Search(matcher.patterns, text, codes)
+
+    def matches(self, condition: int) -> list[Match]:
+        """The matches of a condition's patterns, by place and then by pattern."""
+        found: list[Match] = []
+        for n in self._matcher.members.get(condition, ()):
+            if n in self._seeds or n in self._repairs:
+                found += self._search.all_of(n, self._seeds.get(n, ()), self._repairs.get(n, ()))
+        return sorted(found, key=lambda m: (m.start, m.end, m.pattern.entry, m.cost, m.quote))
 
 
 def _plan_sound(
     n: int, word: str, syllables: dict[str, tuple[set[int], set[_Repair]]]
 ) -> None:
-    """Plan the triggers of a word by sound: itself, its near variants, its halves."""
+    """Plan the triggers of a word by sound: itself, its near variants, and parts of three and more syllables."""
     for code in readings(word):
         syllables[code][0].add(n)
         length = len(code)
@@ -144,82 +162,104 @@ def _plan_sound(
             for variant in near_variants(code):
                 syllables[variant][1].add(_Repair(n, code, 0))
         elif length >= REPAIRABLE:
-            half = (length + 1) // 2
-            syllables[code[:half]][1].add(_Repair(n, code, 0))
-            syllables[code[half:]][1].add(_Repair(n, code, half))
+            part = max(SHORT, (length + 1) // 2)
+            syllables[code[:part]][1].add(_Repair(n, code, 0))
+            syllables[code[-part:]][1].add(_Repair(n, code, length - part))
 
 
 class _Search:
     """The search of one text for the patterns that were triggered in it."""
 
-    def __init__(
-        self, patterns: Sequence[Compiled], text: str, codes: str, turns: list[int]
-    ) -> None:
-        self.patterns, self.text, self.codes, self.turns = patterns, text, codes, turns
-        self.found: dict[tuple[int, int, int], Match] = {}
-        self.count: dict[int, int] = defaultdict(int)
-        self.tried: set[tuple[int, int, str]] = set()
+    def __init__(self, patterns: Sequence[Compiled], text: str, codes: str) -> None:
+        self.patterns, self.text, self.codes = patterns, text, codes
+        self.found: dict[tuple[int, int], Match] = {}
+        self._turns: list[int] | None = None
+        self._masked: tuple[str, str] | None = None
+
+    def fields(self, pattern: Compiled) -> tuple[str, str]:
+        """The text and the codes that a pattern is searched in."""
+        if not pattern.numeric:
+            return self.text, self.codes
+        if self._masked is None:
+            spans = number_spans(self.text)
+            self._masked = masked(self.text, spans), masked(self.codes, spans)
+        return self._masked
+
+    def all_of(
+        self, n: int, seeds: Sequence[int], repairs: Sequence[tuple[int, _Repair]]
+    ) -> list[Match]:
+        """All matches of one pattern round its seeds and damaged words."""
+        self.found = {}
+        pattern = self.patterns[n]
+        if seeds:
+            self.look(pattern, seeds)
+        for start, repair in sorted(set(repairs), key=lambda item: (item[0], item[1].meant)):
+            if len(self.found) < MAX_HITS:
+                self.mend(pattern, start, repair.meant, stretch=not repair.offset)
+        return list(self.found.values())
 
     def bounds(self, at: int) -> tuple[int, int]:
         """Where the turn round this place begins (its break) and ends (after its break)."""
-        n = bisect_right(self.turns, at)
-        return self.turns[n - 1] if n else 0, self.turns[n] + 1 if n < len(self.turns) else len(self.text)
+        if self._turns is None:
+            self._turns = [i for i, char in enumerate(self.text) if char == TURN]
+        n = bisect_right(self._turns, at)
+        high = self._turns[n] + 1 if n < len(self._turns) else len(self.text)
+        return self._turns[n - 1] if n else 0, high
 
-    def regions(self, pattern: Compiled, seeds: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    def regions(self, pattern: Compiled, seeds: Sequence[int]) -> list[tuple[int, int]]:
         """Stretches round the seeds that one search each must cover; they do not overlap."""
+        if len(seeds) > FEW_SEEDS:
+            return [(0, len(self.text))]
         merged: list[tuple[int, int]] = []
-        for start, end in sorted(seeds):
+        reach = pattern.reach
+        for start in sorted(seeds):
             low, high = self.bounds(start)
-            area = max(low, start - pattern.reach), min(high, end + pattern.reach)
-            if merged and area[0] < merged[-1][1]:
-                merged[-1] = merged[-1][0], max(merged[-1][1], area[1])
+            low, high = max(low, start - reach), min(high, start + reach)
+            if merged and low < merged[-1][1]:
+                merged[-1] = merged[-1][0], max(merged[-1][1], high)
             else:
-                merged.append(area)
+                merged.append((low, high))
         return merged
 
-    def look(self, n: int, seeds: list[tuple[int, int]]) -> None:
+    def look(self, pattern: Compiled, seeds: Sequence[int]) -> None:
         """Search round the seeds of one pattern, by characters and then by sound."""
-        pattern = self.patterns[n]
+        text, codes = self.fields(pattern)
         for low, high in self.regions(pattern, seeds):
-            if self.count[n] >= MAX_HITS:
+            if len(self.found) >= MAX_HITS:
                 return
             taken = []
-            for found in pattern.by_characters.finditer(self.text, low, high):
-                self.keep(n, _exact(pattern, found))
+            for found in pattern.by_characters.finditer(text, low, high):
+                self.keep(_exact(pattern, found, self.text))
                 taken.append(found.span())
-            if pattern.style.phonetic:
-                for found in pattern.by_sound.finditer(self.codes, low, high):
+            if pattern.may_sound:
+                for found in pattern.by_sound.finditer(codes, low, high):
                     if not any(a < found.end() and found.start() < b for a, b in taken):
-                        self.keep(n, _heard(pattern, found, self.text, self.codes))
+                        self.keep(_heard(pattern, found, self.text, self.codes))
 
-    def mend(self, start: int, repair: _Repair) -> None:
+    def mend(self, pattern: Compiled, start: int, meant: str, *, stretch: bool) -> None:
         """Put the word that may have been meant in its place, and search there by sound."""
-        length = len(repair.meant)
-        if start < 0 or (repair.pattern, start, repair.meant) in self.tried:
+        length = len(meant)
+        if start < 0:
             return
-        self.tried.add((repair.pattern, start, repair.meant))
-        for end in _damage(self.codes, start, repair):
-            pattern = self.patterns[repair.pattern]
+        codes = self.fields(pattern)[1]
+        for end in _damage(self.codes, start, meant, stretch=stretch):
             low, high = self.bounds(start)
             low, high = max(low, start - pattern.reach), min(high, end + pattern.reach)
-            if end > high or self.count[repair.pattern] >= MAX_HITS:
+            if end > high:
                 continue
-            mended = self.codes[low:start] + repair.meant + self.codes[end:high]
-            shift = (end - start) - length
+            mended = codes[low:start] + meant + codes[end:high]
             for found in pattern.by_sound.finditer(mended):
                 if found.start() <= start - low and found.end() >= start - low + length:
-                    heard = _Mended(found, low, start - low + length, shift)
-                    self.keep(repair.pattern, _repaired(pattern, heard, self.text, self.codes))
+                    heard = _Mended(found, low, start - low + length, end - start - length)
+                    self.keep(_repaired(pattern, heard, self.text, self.codes))
 
-    def keep(self, n: int, match: Match | None) -> None:
+    def keep(self, match: Match | None) -> None:
         """Remember a match; of two at one place the cheaper one stays."""
         if match is None:
             return
-        key = (n, match.start, match.end)
-        held = self.found.get(key)
+        held = self.found.get((match.start, match.end))
         if held is None or match.cost < held.cost:
-            self.count[n] += held is None
-            self.found[key] = match
+            self.found[match.start, match.end] = match
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,17 +275,17 @@ class _Mended:
         return self.low + at + (self.shift if at >= self.end else 0)
 
 
-def _damage(codes: str, start: int, repair: _Repair) -> list[int]:
+def _damage(codes: str, start: int, meant: str, *, stretch: bool) -> list[int]:
     """Where the damaged word may end; empty where the damage is too great or none."""
-    meant, length = repair.meant, len(repair.meant)
+    length = len(meant)
     heard = codes[start : start + length]
-    if len(heard) == length and not _broken(heard):
-        wrong = sum(a != b for a, b in zip(heard, meant, strict=True))
+    if len(heard) == length:
+        wrong = [pair for pair in zip(heard, meant, strict=True) if pair[0] != pair[1]]
         if not wrong:
             return []
-        if wrong == 1 or alignment(heard, meant) <= WRONG:
-            return [start + length]
-    if length < STRETCHABLE or repair.offset:
+        if len(wrong) == 1 or (len(wrong) == 2 and sum(distance(*pair) for pair in wrong) <= WRONG):  # noqa: PLR2004
+            return [] if any(pair[0] in BREAKS for pair in wrong) else [start + length]
+    if length < STRETCHABLE or not stretch:
         return []
     for size in (length - 1, length + 1):
         piece = codes[start : start + size]
@@ -277,11 +317,16 @@ def _one_apart(heard: str, meant: str) -> bool:
     return 0 < at < len(shorter) and longer[at + 1 :] == shorter[at:]
 
 
-def _exact(pattern: Compiled, found: "re.Match[str]") -> Match:
-    words = tuple(
-        (*found.span(g), found[g]) for g in range(1, (found.re.groups or 0) + 1) if found[g]
-    )
-    return Match(pattern, *found.span(), words, 0.0, exact=True, quote=found[0])
+def _exact(pattern: Compiled, found: "re.Match[str]", text: str) -> Match | None:
+    words: list[tuple[int, int, str]] = []
+    for g, item in enumerate(pattern.groups, start=1):
+        start, end = found.span(g)
+        if start < end:
+            if isinstance(item, Builtin) and not is_builtin(item.name, text[start:end]):
+                return None
+            words.append((start, end, text[start:end]))
+    start, end = found.span()
+    return Match(pattern, start, end, tuple(words), 0.0, exact=True, quote=text[start:end])
 
 
 def _heard(pattern: Compiled, found: "re.Match[str]", text: str, codes: str) -> Match | None:
@@ -300,7 +345,7 @@ def _repaired(pattern: Compiled, heard: _Mended, text: str, codes: str) -> Match
         start, end = found.span(g)
         a, b = heard.back(start), heard.back(end)
         if isinstance(item, Builtin):
-            if not re.fullmatch(BUILTINS[item.name], text[a:b]):
+            if not is_builtin(item.name, text[a:b]):
                 return None
             words.append((a, b, text[a:b]))
             continue

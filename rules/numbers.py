@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import lru_cache
 
 _DIGIT = "0-9零〇一二两三四五六七八九俩仨幺"
 _SCALE = {"十": 10, "百": 100, "千": 1000, "k": 1000, "万": 10_000, "w": 10_000, "亿": 100_000_000}
@@ -28,11 +29,31 @@ BUILTINS: dict[str, str] = {
 }
 """Regular expressions over normal-form text for the classes that patterns may name without defining."""
 
-SPOKEN = (
-    "0123456789零〇一二两三四五六七八九十百千万亿点元块钱毛角分多来几余半个天日月年周号时小钟头内之以前前今明后晚早"
-    "上中下午凌晨礼拜星期本这底整约"
+NUMBER_START, NUMBER_REST = "\uf8ff", "\uf8fe"
+_ANY = re.compile(
+    "|".join(BUILTINS[name] for name in ("amount", "clock", "duration", "date")) + f"|(?:{_NUMBER}){{2,}}"
 )
-"""Characters of which builtins consist: what stands for them in a search by sound."""
+
+
+def number_spans(text: str) -> list[tuple[int, int]]:
+    """Stretches of normal-form text that any builtin may match, in order."""
+    return [found.span() for found in _ANY.finditer(text)]
+
+
+def masked(text: str, spans: list[tuple[int, int]]) -> str:
+    """The text (or its codes) with each number replaced by marks, so that a search finds numbers at once."""
+    parts: list[str] = []
+    at = 0
+    for start, end in spans:
+        parts += [text[at:start], NUMBER_START, NUMBER_REST * (end - start - 1)]
+        at = end
+    return "".join(parts) + text[at:]
+
+
+@lru_cache(maxsize=4096)
+def is_builtin(name: str, text: str) -> bool:
+    """Whether the whole text is a number of this kind."""
+    return re.fullmatch(BUILTINS[name], text) is not None
 
 _AMOUNT = re.compile(BUILTINS["amount"])
 _NOT_MONEY = re.compile("[年月日号天点个分期次位岁楼栋室度%％秒人名页遍通]")
