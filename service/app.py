@@ -21,10 +21,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rules.events import EVENT
-from service import db, log
+from service import db, ingest, log
 from service.api import ROUTERS
 from service.config import settings
 from service.errors import FieldProblem, InvalidInputError, ServiceError, UnavailableError
+from service.together import Together
 
 PROBLEM = "application/problem+json"
 _log = log.get(__name__)
@@ -225,6 +226,7 @@ def create_app() -> FastAPI:
     for kind in (ServiceError, RequestValidationError, DBAPIError, PoolEmptyError, psycopg.Error):
         app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http)
+    app.state.events = Together(ingest.store_events)
     app.add_middleware(Envelope)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     return app

@@ -60,6 +60,11 @@ def owner_engine(url: str) -> Engine:
     )
 
 
+def _prepare_for_ingest(connection: psycopg.Connection[Any]) -> None:
+    """Fail soon on a lock that somebody holds: others wait behind it in the same group."""
+    connection.execute("set lock_timeout = '3s'")
+
+
 @lru_cache(maxsize=1)
 def pool() -> ConnectionPool[psycopg.Connection[Any]]:
     """Return the pool of raw autocommit connections for one-statement transactions."""
@@ -70,6 +75,7 @@ def pool() -> ConnectionPool[psycopg.Connection[Any]]:
         max_size=config.ingest_pool_size,
         timeout=config.pool_timeout_s,
         kwargs={"autocommit": True, "prepare_threshold": 1},
+        configure=_prepare_for_ingest,
         open=True,
         name="ingest",
     )

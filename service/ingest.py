@@ -1,50 +1,47 @@
-"""Step 1: take an event in, or a recording's bytes, so that what was acknowledged is never lost."""
+"""Step 1: take events in, or a recording's bytes, so that what was acknowledged is never lost."""
 
 import hashlib
-import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
 import psycopg
 from psycopg import errors as pg
 from psycopg_pool import PoolTimeout
-from pydantic import ValidationError
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session
 
-from rules.events import EVENT, CaseUpserted, InteractionCompleted, StopRequested
+from rules.events import InteractionCompleted
 from service import db
 from service.config import settings
 from service.errors import (
     ConflictError,
     FieldProblem,
-    InvalidInputError,
+    ServiceError,
     StorageFullError,
     UnavailableError,
 )
+from service.event_body import AnyEvent, parse, refusal
 from service.jobs import Job, enqueue
 
 T = TypeVar("T")
 
-MAX_PROBLEMS = 50
-_EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
-_LARGEST = 2**63 - 1
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_BOM = b"\xef\xbb\xbf"
 _TRIES = 3
-_KINDS = {"case.upserted", "interaction.completed", "stop.requested"}
-# What a whole-object check says begins with the field that it is about.
-_NAMED_FIRST = re.compile(r"^(ended_at|text|visit|end|start|transcript|recording)\b")
-_FIELD_NAME = re.compile(r"[a-z_0-9]{1,40}", re.ASCII)
+_OTHER_CASE = "HG002"
+# One statement takes in any number of events, each by one call of the function, in their order.
 _CALL = (
-    "select receipt, fresh, body_sha256, received_at from hegui_ingest("
-    "%s, %s, %s, %s, %s::jsonb, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+    "select r.n, h.receipt, h.fresh, h.body_sha256, h.received_at"
+    " from jsonb_to_recordset(%s::jsonb) as r(n int, tenant uuid, agency uuid, message_id text,"
+    " digest text, body jsonb, kind text, case_id text, occurred_at timestamptz,"
+    " interaction text, channel text, direction text, started_at timestamptz,"
+    " recording text, has_url boolean, to_hear boolean),"
+    " lateral hegui_ingest(r.tenant, r.agency, r.message_id, r.digest, r.body, r.kind, r.case_id,"
+    " r.occurred_at, r.interaction, r.channel, r.direction, r.started_at, r.recording, r.has_url,"
+    " r.to_hear) as h"
 )
 
 
@@ -59,158 +56,47 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """An event that holds, and its document as it will be kept."""
+class Entry:
+    """An event that holds, ready to be stored; `columns` are those of the storing statement."""
 
-    event: CaseUpserted | InteractionCompleted | StopRequested
-    document: str
-
-
-def _refuse(message: str, field: str = "body") -> NoReturn:
-    raise InvalidInputError(
-        "The event is not one we can take.", errors=(FieldProblem(field, message),)
-    )
+    digest: str
+    case: tuple[str, str]
+    columns: dict[str, Any]
 
 
-def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        twice = ""
-        for twice, _ in pairs:
-            if twice in seen:
-                break
-            seen.add(twice)
-        # An odd name is the sender's text, not a field's name.
-        is_name = _FIELD_NAME.fullmatch(twice)
-        _refuse("appears twice in one object", twice if is_name else "body")
-    return found
-
-
-def _bounded_int(digits: str) -> int:
-    number = int(digits) if len(digits) <= len(str(_LARGEST)) + 1 else _LARGEST + 1
-    if not -_LARGEST - 1 <= number <= _LARGEST:
-        _refuse("holds a whole number beyond 64 bits")
-    return number
-
-
-def _finite_float(digits: str) -> float:
-    number = float(digits)
-    if number in {float("inf"), float("-inf")}:
-        _refuse("holds a number that is too large")
-    return number
-
-
-def _refuse_constant(_name: str) -> NoReturn:
-    _refuse("holds NaN or Infinity, which are not JSON")
-
-
-def read_json(body: bytes) -> tuple[Any, bytes]:
-    """Read strict JSON; return the value and its canonical bytes, which PostgreSQL can hold.
-
-    Refuses, as `InvalidInputError`, what parsers disagree on or databases cannot keep: a byte order
-    mark, doubled fields, NaN, numbers beyond 64 bits, NUL, lone surrogates, extreme depth.
-    """
-    if not body.strip():
-        _refuse("is empty")
-    if body.startswith(_BOM):
-        _refuse("begins with a byte order mark")
-    try:
-        document = json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_no_duplicates,
-            parse_int=_bounded_int,
-            parse_float=_finite_float,
-            parse_constant=_refuse_constant,
-        )
-    except UnicodeDecodeError:
-        _refuse("is not UTF-8")
-    except json.JSONDecodeError as error:
-        _refuse(f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})")
-    except RecursionError:
-        _refuse("is nested too deep")
-    try:
-        canonical = orjson.dumps(document)
-    except (TypeError, RecursionError):
-        _refuse("is nested too deep or holds a lone surrogate")
-    if b"\\u0000" in canonical and _NUL.search(canonical):
-        _refuse("holds a NUL character")
-    return document, canonical
-
-
-def _problem_of(error: Any) -> FieldProblem:
-    """Name the field of one pydantic error, without its value."""
-    kind, location, message = error["type"], error["loc"], error["msg"]
-    if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        return FieldProblem("type", f"must be one of: {', '.join(sorted(_KINDS))}")
-    path = [str(part) for part in location if part not in _KINDS]
-    message = message.removeprefix("Value error, ")
-    named = _NAMED_FIRST.match(message)
-    if kind == "value_error" and named and (not path or path[-1] != named[1]):
-        path.append(named[1])
-    if kind == "missing":
-        message = "is required"
-    return FieldProblem(".".join(path) or "body", message)
-
-
-def parse(body: bytes) -> Parsed:
-    """Read one event; raises `InvalidInputError` that names every field that is wrong."""
-    document, canonical = read_json(body)
-    if not isinstance(document, dict):
-        _refuse("must be one JSON object")
-    try:
-        event = EVENT.validate_python(document)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        raise InvalidInputError(
-            "The event has fields that are missing or wrong.",
-            errors=tuple(_problem_of(problem) for problem in found[:MAX_PROBLEMS]),
-        ) from None
-    for field, moment in _moments(event):
-        if not _EARLIEST <= moment < _LATEST:
-            _refuse("must lie between 1990 and 2100", field)
-    return Parsed(event=event, document=canonical.decode())
-
-
-def _moments(
-    event: CaseUpserted | InteractionCompleted | StopRequested,
-) -> list[tuple[str, datetime]]:
-    found = [("timestamp", event.timestamp)]
-    if isinstance(event, InteractionCompleted):
-        found.append(("data.started_at", event.data.started_at))
-        if event.data.ended_at is not None:
-            found.append(("data.ended_at", event.data.ended_at))
-    elif isinstance(event, StopRequested):
-        found.append(("data.at", event.data.at))
-    return found
-
-
-def _interaction_part(
-    event: CaseUpserted | InteractionCompleted | StopRequested,
-) -> tuple[Any, ...]:
-    """Return the interaction's columns: id, channel, direction, start, hash, has url, to hear."""
+def _interaction_columns(event: AnyEvent) -> dict[str, Any]:
     if not isinstance(event, InteractionCompleted):
-        return (None, None, None, None, None, False, False)
+        return {"has_url": False, "to_hear": False}
     data = event.data
     recording = data.recording
-    return (
-        data.interaction_id,
-        data.channel.value,
-        data.direction,
-        data.started_at.astimezone(UTC),
-        recording.sha256 if recording else None,
-        bool(recording and recording.url),
-        recording is not None and data.transcript is None,
-    )
+    return {
+        "interaction": data.interaction_id,
+        "channel": data.channel.value,
+        "direction": data.direction,
+        "started_at": data.started_at.astimezone(UTC),
+        "recording": recording.sha256 if recording else None,
+        "has_url": bool(recording and recording.url),
+        "to_hear": recording is not None and data.transcript is None,
+    }
 
 
-def _store(arguments: tuple[Any, ...]) -> tuple[UUID, bool, str, datetime]:
-    """Run the one statement that takes an event in; its commit is the acknowledgement."""
-    with db.pool().connection() as connection:
-        row = connection.execute(_CALL, arguments).fetchone()
-    assert row is not None
-    receipt, fresh, digest, received_at = row
-    return receipt, fresh, digest, received_at
+def read_event(*, tenant_id: UUID, agency_id: UUID, message_id: str, body: bytes) -> Entry:
+    """Read a signed body into what will be stored; raises `InvalidInputError`."""
+    parsed = parse(body)
+    event = parsed.event
+    digest = hashlib.sha256(body).hexdigest()
+    columns = {
+        "tenant": tenant_id,
+        "agency": agency_id,
+        "message_id": message_id,
+        "digest": digest,
+        "body": orjson.Fragment(parsed.document),
+        "kind": event.type,
+        "case_id": event.data.case_id,
+        "occurred_at": event.timestamp.astimezone(UTC),
+        **_interaction_columns(event),
+    }
+    return Entry(digest=digest, case=(str(tenant_id), event.data.case_id), columns=columns)
 
 
 def patiently(work: Callable[[], T]) -> T:
@@ -221,60 +107,94 @@ def patiently(work: Callable[[], T]) -> T:
     for attempt in range(1, _TRIES + 1):
         try:
             return work()
-        except (pg.DeadlockDetected, pg.SerializationFailure):
-            if attempt == _TRIES:
-                raise UnavailableError("The database is busy; send it again.") from None
-        except (pg.DiskFull, pg.InsufficientResources):
-            raise StorageFullError("The database has no room; send it again later.") from None
-        except (pg.QueryCanceled, pg.LockNotAvailable, PoolTimeout):
-            raise UnavailableError("The database is busy; send it again.") from None
-        except (psycopg.OperationalError, psycopg.InterfaceError):
-            if attempt == _TRIES:
-                raise UnavailableError("The database is away; send it again.") from None
-            # It may have restarted under the pool; dead connections are replaced first.
-            db.pool().check()
+        except (psycopg.Error, DBAPIError) as error:
+            _rest_or_raise(error, last=attempt == _TRIES)
     raise AssertionError
 
 
-def accept_event(*, tenant_id: UUID, agency_id: UUID, message_id: str, body: bytes) -> Accepted:
-    """Take an event in once; its row, its case, its interaction and its jobs are one transaction.
+def _rest_or_raise(error: psycopg.Error | DBAPIError, *, last: bool) -> None:
+    """Return where the work is worth another try; raise what the caller should see otherwise."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    match cause:
+        case pg.DeadlockDetected() | pg.SerializationFailure():
+            if last:
+                raise UnavailableError("The database is busy; send it again.") from None
+        case pg.DiskFull() | pg.InsufficientResources():
+            raise StorageFullError("The database has no room; send it again later.") from None
+        case pg.QueryCanceled() | pg.LockNotAvailable() | PoolTimeout():
+            raise UnavailableError("The database is busy; send it again.") from None
+        case psycopg.Error(sqlstate=str() as state) if state.startswith("HG"):
+            raise error  # our own refusals; the driver takes their class for an operational fault
+        case psycopg.OperationalError() | psycopg.InterfaceError():
+            if last:
+                raise UnavailableError("The database is away; send it again.") from None
+            # It may have restarted under the pool; dead connections are replaced first.
+            db.pool().check()
+        case _:
+            raise error
 
-    Raises `InvalidInputError` for a malformed event, and `ConflictError` where the message id
-    came before with another body or the interaction belongs to another case.
-    """
-    parsed = parse(body)
-    event = parsed.event
-    digest = hashlib.sha256(body).hexdigest()
-    arguments = (
-        tenant_id,
-        agency_id,
-        message_id,
-        digest,
-        parsed.document,
-        event.type,
-        event.data.case_id,
-        event.timestamp.astimezone(UTC),
-        *_interaction_part(event),
-    )
+
+def _store(entries: Sequence[Entry]) -> list[Accepted]:
+    """Take all events in by one transaction; its commit is the acknowledgement."""
+    # Cases are locked in one order, whoever stores.
+    order = sorted(range(len(entries)), key=lambda place: entries[place].case)
+    document = orjson.dumps([{"n": place, **entries[place].columns} for place in order]).decode()
+    with db.pool().connection() as connection:
+        rows = connection.execute(_CALL, (document,)).fetchall()
+    found = {place: Accepted(*rest) for place, *rest in rows}
+    return [found[place] for place in range(len(entries))]
+
+
+def _store_one(entry: Entry) -> Accepted | Exception:
     try:
-        receipt, fresh, held_digest, received_at = patiently(lambda: _store(arguments))
+        return patiently(lambda: _store([entry]))[0]
     except pg.DataError:
-        _refuse("holds a value that cannot be stored")
+        return refusal("holds a value that cannot be stored")
     except psycopg.Error as error:
-        if error.sqlstate != "HG002":
-            raise
+        if error.sqlstate != _OTHER_CASE:
+            return error
         problem = FieldProblem("data.case_id", "differs from the case of this interaction")
-        raise ConflictError(
+        return ConflictError(
             "The interaction was reported under another case before.",
             code="interaction_of_other_case",
             errors=(problem,),
-        ) from None
-    if held_digest != digest:
+        )
+    except ServiceError as error:
+        return error
+
+
+def store_events(entries: Sequence[Entry]) -> list[Accepted | Exception]:
+    """Take events in together, each once: its row, case, interaction and jobs in one transaction.
+
+    Answers one by one: a receipt, or the error that this event met. An event that cannot be stored
+    does not hold up the others: they are then taken in one at a time.
+    """
+    try:
+        return (
+            [*patiently(lambda: _store(entries))] if len(entries) > 1 else [_store_one(entries[0])]
+        )
+    except UnavailableError as error:
+        return [error] * len(entries)
+    except psycopg.Error:
+        return [_store_one(entry) for entry in entries]
+
+
+def settle(entry: Entry, stored: Accepted | Exception) -> Accepted:
+    """Return the receipt; raises what the event met, and `ConflictError` for another body."""
+    if isinstance(stored, Exception):
+        raise stored
+    if stored.body_sha256 != entry.digest:
         raise ConflictError(
             "This webhook-id came before with another body; the first one stands.",
             code="idempotency_conflict",
         )
-    return Accepted(receipt, fresh, held_digest, received_at)
+    return stored
+
+
+def accept_event(*, tenant_id: UUID, agency_id: UUID, message_id: str, body: bytes) -> Accepted:
+    """Take one event in, in a transaction of its own; raises as `read_event` and `settle` do."""
+    entry = read_event(tenant_id=tenant_id, agency_id=agency_id, message_id=message_id, body=body)
+    return settle(entry, store_events([entry])[0])
 
 
 _LOCK = text("select pg_advisory_xact_lock(hashtextextended(:tenant || :sha256, 0))")

@@ -122,6 +122,12 @@ def find_source(agency_id: UUID) -> Source | None:
     return source
 
 
+def is_remembered(agency_id: UUID) -> bool:
+    """Tell whether `find_source` would answer without asking the database."""
+    held = _known.get(agency_id)
+    return held is not None and held[0] > time.monotonic()
+
+
 def forget_sources() -> None:
     """Drop what is remembered of sources, so that a change counts at once in this process."""
     _known.clear()

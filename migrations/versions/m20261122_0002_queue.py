@@ -14,16 +14,19 @@ depends_on = None
 ENQUEUE = """
 create function hegui_enqueue(
   p_job text, p_queue text, p_tenant uuid, p_subject uuid, p_at timestamptz
-) returns void language sql as $$
-  insert into procrastinate_jobs as held
-    (queue_name, task_name, queueing_lock, args, scheduled_at)
-  values (p_queue, p_job, p_job || ':' || p_subject,
-          jsonb_build_object('tenant_id', p_tenant, 'subject_id', p_subject), p_at)
-  on conflict (queueing_lock) where status = 'todo' do update
-    set scheduled_at = excluded.scheduled_at
-    where held.scheduled_at is not null
-      and (excluded.scheduled_at is null or excluded.scheduled_at < held.scheduled_at)
-$$;
+) returns void language plpgsql as $$
+begin
+  insert into procrastinate_jobs (queue_name, task_name, queueing_lock, args, scheduled_at)
+    values (p_queue, p_job, p_job || ':' || p_subject,
+            jsonb_build_object('tenant_id', p_tenant, 'subject_id', p_subject), p_at)
+    on conflict (queueing_lock) where status = 'todo' do nothing;
+  if not found then
+    update procrastinate_jobs as held set scheduled_at = p_at
+      where held.queueing_lock = p_job || ':' || p_subject and held.status = 'todo'
+        and held.scheduled_at is not null
+        and (p_at is null or p_at < held.scheduled_at);
+  end if;
+end $$;
 """
 
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import Counter
 from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, select
+from starlette.concurrency import run_in_threadpool
 
 from service import ingest, signature
 from service.api.deps import RawBody, TenantSession
@@ -19,6 +20,7 @@ from service.clock import now
 from service.errors import BadSignatureError, NotFoundError
 from service.log import get
 from service.models import EventRow, InteractionRow, InteractionState
+from service.together import Together
 
 router = APIRouter(tags=["events"])
 log = get(__name__)
@@ -36,13 +38,22 @@ class SignedEvent:
     body: bytes
 
 
-def open_envelope(request: Request, agency_id: str, body: bytes) -> SignedEvent:
+async def _find_source(agency_id: str) -> signature.Source | None:
+    """Return the source; the event loop waits for nothing but what is remembered."""
+    if not _UUID.fullmatch(agency_id):
+        return None
+    known = UUID(agency_id)
+    if signature.is_remembered(known):
+        return signature.find_source(known)
+    return await run_in_threadpool(signature.find_source, known)
+
+
+async def open_envelope(request: Request, agency_id: str, body: bytes) -> SignedEvent:
     """Check the signature over the raw bytes; raises the same error for an unknown agency."""
     at = now()
     try:
         headers = signature.read_headers(request.headers.raw, at=at)
-        known = signature.find_source(UUID(agency_id)) if _UUID.fullmatch(agency_id) else None
-        source = signature.verify(known, headers, body, at=at)
+        source = signature.verify(await _find_source(agency_id), headers, body, at=at)
     except BadSignatureError as error:
         _REFUSED.inc()
         log.warning("signature_refused", code=error.code)
@@ -138,16 +149,17 @@ _HEADERS: list[dict[str, Any]] = [
         },
     },
 )
-def post_event(request: Request, agency_id: str, body: RawBody) -> Response:
+async def post_event(request: Request, agency_id: str, body: RawBody) -> Response:
     """Take in one event; the answer comes after the commit, and a repetition gets the same one."""
-    signed = open_envelope(request, agency_id, body)
-    accepted = ingest.accept_event(
+    signed = await open_envelope(request, agency_id, body)
+    entry = ingest.read_event(
         tenant_id=signed.source.tenant_id,
         agency_id=signed.source.agency_id,
         message_id=signed.message_id,
         body=signed.body,
     )
-    return _receipt(signed, accepted)
+    together: Together[ingest.Entry, ingest.Accepted] = request.app.state.events
+    return _receipt(signed, ingest.settle(entry, await together.submit(entry)))
 
 
 @router.get("/v1/receipts/{receipt}", summary="Read what became of an event")
