@@ -124,6 +124,7 @@ async def _drain(running: list[asyncio.Task[None]], *, was_told: bool) -> None:
         _LOG.warning("worker_left_work_behind", count=len(late))
         # A thread inside Whisper cannot be stopped; its result would be refused by the fence.
         os._exit(0 if was_told else 1)
-    for task in running:
-        if not task.cancelled() and (error := task.exception()) is not None:
+    errors = [task.exception() for task in running if not task.cancelled()]
+    for error in errors:
+        if error is not None:
             raise error

@@ -23,8 +23,8 @@ from tests.workers.system import ROOT, System, running_system
 AUDIO = (ROOT / "tests" / "data" / "prison_threat.ogg").read_bytes()
 JUNK = b"no recording at all" * 50
 NAME, PHONE, WORDS, COLLECTOR = "欧阳金丝雀", "+8613900017654", "柠檬三轮车暗号", "司徒信天翁"
-SPOKEN = "坐牢"
-MARKS = (NAME, PHONE, PHONE.removeprefix("+86"), WORDS, COLLECTOR, SPOKEN)
+SPOKEN = ("坐牢", "做牢", "判三年")
+MARKS = (NAME, PHONE, PHONE.removeprefix("+86"), WORDS, COLLECTOR, *SPOKEN)
 
 
 @pytest.fixture
