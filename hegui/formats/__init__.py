@@ -1,0 +1,1 @@
+"""How a result is written: for people, for programs, for test reporters and for code scanners."""
