@@ -130,6 +130,9 @@ def recording_not_mentioned(context: ContactContext) -> Iterator[FactHit]:
     yield FactHit(disposition=doubt(context))
 
 
+_BARE_FIGURE = re.compile(r"\d{2,6}(?![\d.]*[元块千百万])")
+"""A job number that happens to stand before a word for a loan."""
+
 _ASKS = re.compile(
     r"吗|吧|先生|女士|小姐|太太|本人|请问|是不是|哪位|是.{0,4}[？?]|^.{2,4}[？?]$|贵姓|怎么称呼|在不在|核对|核实|后四位"
 )
@@ -149,7 +152,7 @@ def debt_before_identity(context: ContactContext) -> Iterator[FactHit]:
     own = case.debtor.phones if case else ()
     if interaction.party.phone is not None and interaction.party.phone not in own:
         return
-    named = context.said("debt_named")
+    named = [span for span in context.said("debt_named") if not _BARE_FIGURE.match(span.heard)]
     if not named:
         return
     first = min(named, key=lambda span: (span.segment, span.char_start))

@@ -49,12 +49,12 @@ class Item:
 
 def held_out() -> list[Item]:
     """The violating items, written before the patterns."""
-    document = yaml.safe_load((HERE / "bad_calls" / "held_out_disclosure.yaml").read_text("utf-8"))
-    found = []
-    for number, item in enumerate(document["items"], 1):
-        rules = item["rule"] if isinstance(item["rule"], list) else [item["rule"]]
-        found.append(Item(f"H{number:03}", tuple(rules), history_of(item)))
-    return found
+    return _items("held_out_disclosure.yaml")
+
+
+def held_out_again() -> list[Item]:
+    """The second set, which no pattern was written against."""
+    return _items("held_out_disclosure_2.yaml")
 
 
 def signals() -> list[tuple[str, CaseHistory]]:
@@ -74,6 +74,15 @@ def lawful() -> list[Item]:
     path = HERE / "good_calls" / "disclosure_dialogues.yaml"
     document = yaml.safe_load(path.read_text("utf-8"))
     return [Item(item["id"], (), history_of(item)) for item in document]
+
+
+def _items(name: str) -> list[Item]:
+    document = yaml.safe_load((HERE / "bad_calls" / name).read_text("utf-8"))
+    found = []
+    for number, item in enumerate(document["items"], 1):
+        rules = item["rule"] if isinstance(item["rule"], list) else [item["rule"]]
+        found.append(Item(f"H{number:03}", tuple(rules), history_of(item)))
+    return found
 
 
 def history_of(item: dict[str, Any]) -> CaseHistory:
