@@ -10,7 +10,7 @@ from rules.grammar import Anchor, Builtin, Gap, Item, Look, Tree, Words
 from rules.normalise import BREAKS, HARD, SOFT, TURN
 from rules.numbers import NUMBER_REST, NUMBER_START
 from rules.ordinary import commonness
-from rules.phonetic import distance, neighbours, readings
+from rules.phonetic import neighbours, readings
 
 SHORT = 3
 """Syllables from which a pattern matches by sound."""
@@ -280,8 +280,3 @@ def near_variants(codes: str) -> Iterator[str]:
     for at, code in enumerate(codes):
         for other in near.get(code, ""):
             yield codes[:at] + other + codes[at + 1 :]
-
-
-def alignment(heard: str, meant: str) -> float:
-    """Summed cost of hearing one code string for another of the same length."""
-    return sum(distance(a, b) for a, b in zip(heard, meant, strict=True))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import daachorse
 import rjieba
 
-from rules.compile import SHORT, Compiled, alignment, near_variants, triggers
+from rules.compile import SHORT, Compiled, near_variants, triggers
 from rules.grammar import Builtin
 from rules.normalise import BREAKS, TURN
 from rules.numbers import is_builtin, masked, number_spans
@@ -28,8 +28,8 @@ EVERYDAY = frozenset(
 )
 """Characters that stand alone so often that hearing one explains itself."""
 
-REPAIRABLE, STRETCHABLE = 4, 5
-"""Syllables from which a word survives a wrong syllable, or a missing one."""
+REPAIRABLE, STRETCHABLE, LONG = 4, 5, 6
+"""Syllables from which a word survives a wrong syllable, a missing one; and from which a match is long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,14 +296,20 @@ def _damage(codes: str, start: int, meant: str, *, stretch: bool) -> list[int]:
 
 def _price(
     heard: str, mended: str, sounds: dict[int, tuple[tuple[str, str], ...]]
-) -> tuple[float, str]:
-    """The word that was most likely meant, and what it costs to have heard it as it was heard."""
-    if len(heard) == len(mended):
-        for meant, word in sounds[len(heard)]:
-            if meant == heard:
-                return 0.0, word
-        return min((alignment(heard, meant), word) for meant, word in sounds[len(heard)])
-    return WRONG, min((alignment(mended, meant), word) for meant, word in sounds[len(mended)])[1]
+) -> tuple[float, str, int]:
+    """What it costs to have heard a word as it was heard, the word most likely meant, and syllables off."""
+    same_length = len(heard) == len(mended)
+    best = (2.0 * len(mended), "", len(mended))
+    for meant, word in sounds[len(mended)]:
+        if meant == mended and not same_length:
+            return WRONG, word, 1
+        if same_length:
+            off = [pair for pair in zip(heard, meant, strict=True) if pair[0] != pair[1]]
+            if not off:
+                return 0.0, word, 0
+            if len(off) <= best[0]:
+                best = min(best, (sum(distance(*pair) for pair in off), word, len(off)))
+    return best if same_length else (WRONG, best[1] or heard, 1)
 
 
 def _broken(piece: str) -> bool:
@@ -337,7 +343,8 @@ def _repaired(pattern: Compiled, heard: _Mended, text: str, codes: str) -> Match
     """A match by sound, if what it costs is within what its length allows."""
     cost = 0.0
     words: list[tuple[int, int, str]] = []
-    worst: list[tuple[int, float]] = []
+    prices: list[list[tuple[int, float, bool]]] = []
+    wrong = 0
     found = heard.found
     for g, item in enumerate(pattern.groups, start=1):
         if not found[g]:
@@ -348,40 +355,66 @@ def _repaired(pattern: Compiled, heard: _Mended, text: str, codes: str) -> Match
             if not is_builtin(item.name, text[a:b]):
                 return None
             words.append((a, b, text[a:b]))
+            prices.append([])
             continue
-        price, word = _price(codes[a:b], found[g], pattern.sounds[g - 1])
+        price, word, off = _price(codes[a:b], found[g], pattern.sounds[g - 1])
         cost += price
-        worst.append((len(word), price))
+        wrong += off
+        if words and words[-1][1] == a:
+            prices[-1].append((len(word), price, text[a:b] == word))
+        else:
+            prices.append([(len(word), price, text[a:b] == word)])
         words.append((a, b, word))
     match = Match(
         pattern, heard.back(found.start()), heard.back(found.end()), tuple(words), cost,
         exact=False, quote="",
     )  # fmt: skip
-    if any(price > _bearable(length, match.syllables) for length, price in worst):
+    if not _bearable(prices):
         return None
-    if cost > allowed(match.syllables, pattern.style.strong) or _ordinary(match, text):
+    if cost > allowed(match.syllables, wrong, strong=pattern.style.strong) or _ordinary(match, text):
         return None
     return Match(pattern, match.start, match.end, match.words, cost, exact=False, quote=_quote(match, text))
 
 
-def _bearable(length: int, syllables: int) -> float:
-    """What one word of a match may cost: a short word that is not there is no word at all."""
+def _bearable(stretches: Sequence[Sequence[tuple[int, float, bool]]]) -> bool:
+    """Whether all words (length, cost, same characters) may have been meant.
+
+    Words without a gap between them hold one another up; a short word alone must be heard well.
+    """
+    syllables = sum(length for words in stretches for length, _, _ in words)
+    cost = sum(price for words in stretches for _, price, _ in words)
+    for words in stretches:
+        together = sum(length for length, _, _ in words)
+        for length, price, same in words:
+            if together == 1 and not same and (syllables < LONG or cost):
+                return False
+            if price > _limit(length, together, syllables):
+                return False
+    return True
+
+
+def _limit(length: int, together: int, syllables: int) -> float:
+    """What one word may cost: a short word that is not there is no word at all."""
+    if together <= 2:  # noqa: PLR2004
+        return NEAR if syllables >= LONG and length == 2 else 0.0  # noqa: PLR2004
     if length == 1:
-        return 0.0 if syllables <= STRETCHABLE else NEAR
-    if length == 2:  # noqa: PLR2004
         return NEAR
+    if length == 2:  # noqa: PLR2004
+        return NEAR if together < STRETCHABLE else WRONG
     if length == SHORT:
-        return NEAR if syllables <= STRETCHABLE else WRONG
+        return NEAR if together < REPAIRABLE else WRONG
     return WRONG if length <= STRETCHABLE else WRONG + NEAR
 
 
-def allowed(syllables: int, strong: bool) -> float:  # noqa: FBT001
-    """What a match by sound of so many syllables may cost; -1: none at all."""
+def allowed(syllables: int, wrong: int, *, strong: bool) -> float:
+    """What a match of so many syllables, so many of them not as meant, may cost; -1: none at all."""
     if syllables < SHORT:
         return 0.0 if strong else -1.0
-    if syllables < REPAIRABLE:
+    if syllables == SHORT:
         return 0.0
-    if syllables < 7:  # noqa: PLR2004
+    if syllables < STRETCHABLE:
+        return WRONG if wrong == 1 else NEAR
+    if syllables <= LONG:
         return WRONG
     return WRONG + NEAR if syllables < 10 else 2 * WRONG  # noqa: PLR2004
 

@@ -16,16 +16,24 @@ _SYLLABLE = re.compile(r"^(b|p|m|f|d|t|n|l|g|k|h|j|q|x|zh|ch|sh|r|z|c|s|y|w)?([a
 _INITIAL_FOLDS = {"zh": "z", "ch": "c", "sh": "s", "n": "l", "f": "h"}
 _GLIDES = {"yi": "i", "yin": "in", "ying": "in", "you": "iu", "yong": "iong", "yu": "v", "yue": "ve"}
 _GLIDES |= {"yuan": "van", "yun": "vn", "wu": "u", "wei": "ui", "wen": "un", "weng": "un"}
-_NEAR_INITIALS = ("bp", "dt", "gk", "kh", "gh", "jq", "qx", "jx", "zc", "cs", "zs", "rl", "ml", "zj", "cq", "sx")
+# fmt: off
+_NEAR_INITIALS = (
+    "bp", "dt", "gk", "kh", "gh", "jq", "qx", "jx", "zc", "cs", "zs", "rl", "ml", "zj", "cq", "sx",
+    "l", "qt", "dz", "ct", "kt", "pt",
+)
 _NEAR_FINALS = (
     ("o", "uo"), ("o", "u"), ("u", "ou"), ("ao", "ou"), ("uo", "ou"), ("e", "uo"), ("e", "ie"),
     ("ai", "ei"), ("ei", "ui"), ("ei", "i"), ("ie", "ei"), ("i", "v"), ("i", "ie"), ("i", "e"), ("i", "in"),
     ("in", "en"), ("in", "un"), ("in", "ian"), ("en", "un"), ("en", "an"), ("an", "uan"), ("an", "ian"),
     ("ian", "van"), ("ian", "in"), ("uan", "van"), ("un", "vn"), ("in", "vn"), ("ong", "en"), ("ong", "un"),
     ("iong", "ong"), ("u", "v"), ("u", "iu"), ("ou", "iu"), ("a", "ia"), ("a", "ua"), ("a", "e"), ("ie", "ve"),
+    ("e", "en"), ("ian", "ie"), ("a", "ao"), ("ai", "an"), ("ong", "uan"), ("en", "o"), ("ia", "ian"), ("van", "vn"),
     ("uo", "u"), ("ai", "uai"), ("an", "a"), ("iao", "ao"), ("a", "ai"), ("uei", "ui"), ("iu", "v"), ("o", "e"),
-)  # fmt: skip
-
+)
+_PALATALS = (("z", "j"), ("c", "q"), ("s", "x"))
+_MEDIALS = (("an", "ian"), ("ao", "iao"), ("ou", "iu"), ("a", "ia"), ("en", "in"))
+"""Together: 山 and 先, 找 and 脚, which an accent or a bad line brings close."""
+# fmt: on
 
 _HETERONYMS = frozenset(
     "还行长重乐得了地着都大差调弹藏传朝参觉角教量率没难宁强曲数说提吓血载扎折转钻处担当倒分供号喝和会假降结禁卷卡空缝模磨干给更好几见奇切塞散色省盛似"
@@ -51,8 +59,6 @@ def _fold(syllable: str) -> tuple[str, str] | None:
     initial = _INITIAL_FOLDS.get(initial, initial)
     if final.endswith("ng") and final not in {"ong", "iong"}:
         final = final[:-1]
-    if initial == "l" and final in {"v", "u"}:
-        final = "u"
     return initial, final
 
 
@@ -116,28 +122,29 @@ def _syllable_code(syllable: str) -> str | None:
     return None if folded is None else _inventory()[0].get(folded)
 
 
-@cache
-def _pairs() -> tuple[frozenset[frozenset[str]], frozenset[frozenset[str]]]:
-    return (
-        frozenset(frozenset(pair) for pair in _NEAR_INITIALS),
-        frozenset(frozenset(pair) for pair in _NEAR_FINALS),
-    )
+def _alike(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether two syllables are easily taken for one another."""
+    initials, finals = frozenset((one[0], other[0])), frozenset((one[1], other[1]))
+    if one[1] == other[1]:
+        return "".join(sorted(initials)) in _INITIAL_PAIRS
+    if one[0] == other[0]:
+        return finals in _FINAL_PAIRS
+    flat, sharp = (one, other) if one[0] in "zcs" else (other, one)
+    return (flat[0], sharp[0]) in _PALATALS and (flat[1], sharp[1]) in _MEDIALS
+
+
+_INITIAL_PAIRS = frozenset("".join(sorted(pair)) for pair in _NEAR_INITIALS)
+_FINAL_PAIRS = frozenset(frozenset(pair) for pair in _NEAR_FINALS)
 
 
 @cache
 def neighbours() -> dict[str, str]:
     """For each code the codes that are easily taken for it, itself not among them."""
-    initials, finals = _pairs()
     syllables = _inventory()[0]
-    found: dict[str, str] = {}
-    for (initial, final), code in syllables.items():
-        found[code] = "".join(
-            other_code
-            for (other_initial, other_final), other_code in syllables.items()
-            if (final == other_final and frozenset((initial, other_initial)) in initials)
-            or (initial == other_initial and frozenset((final, other_final)) in finals)
-        )
-    return found
+    return {
+        code: "".join(other for twin, other in syllables.items() if twin != pair and _alike(pair, twin))
+        for pair, code in syllables.items()
+    }
 
 
 def distance(heard: str, meant: str) -> float:
