@@ -112,7 +112,7 @@ def _half_heard() -> re.Pattern[str]:
     leads = "|".join(encode(word) for word in _BEFORE_NOTICE.split("|"))
     bank = encode("行")
     return re.compile(
-        f"{wide_lu}[^，]?{wide_yin}|(?:{leads})[^，]?{either}"
+        f"{lu}[^，]?{wide_yin}|{wide_lu}[^，]?{yin}(?!{bank})|(?:{leads})[^，]?{either}"
         f"|(?<=，)[^，]{{0,2}}(?:{lu}[^，]|[^，]{yin}(?!{bank}))[^，]?(?=，)"
     )
 
@@ -124,8 +124,7 @@ def recording_not_mentioned(context: ContactContext) -> Iterator[FactHit]:
     text = opening(context, None)
     if _RECORDING.search(text) or any(map(context.sounds, _SPOKEN_NOTICE)):
         return
-    plain_text = f"，{plain(text)}，".replace("。", "，")
-    if _half_heard().search(encode(plain_text)):
+    if _half_heard().search(encode(re.sub("[。0-9]", "，", f"，{plain(text)}，"))):
         return
     yield FactHit(disposition=doubt(context))
 
