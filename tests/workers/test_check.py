@@ -20,6 +20,7 @@ from tests.factories import (
     post_event,
 )
 from tests.receiver import Receiver
+from tests.workers.texts import LAWFUL
 
 NIGHT = "2026-06-03T22:30:00+08:00"
 CONSENT = {"kind": "contact_hours", "from": "22:00", "to": "23:00", "evidence": "录音 4711"}
@@ -46,7 +47,7 @@ def test_a_late_event_revises_the_verdict_and_a_repetition_does_not(
     run_jobs: Callable[[], None],
 ) -> None:
     post_event(client, agency, make_case())
-    post_event(client, agency, make_sms(interaction_id="N-1", started_at=NIGHT))
+    post_event(client, agency, make_sms(interaction_id="N-1", started_at=NIGHT, text=LAWFUL))
     run_jobs()
     (first,) = verdicts(lender, "N-1")
     assert (first.outcome, first.revision, first.is_current) == ("fail", 1, True)

@@ -38,6 +38,7 @@ from tests.factories import (
     put_recording,
 )
 from tests.receiver import Receiver
+from tests.workers.texts import LAWFUL
 from workers.reconcile import reconcile, reconcile_tenant
 
 JUNK = b"this is a letter and not a recording" * 20
@@ -97,7 +98,7 @@ def test_a_zombies_late_result_is_refused(lender: Lender) -> None:
 def test_a_check_that_was_overtaken_writes_nothing(
     client: TestClient, lender: Lender, agency: Sender
 ) -> None:
-    post_event(client, agency, make_sms())
+    post_event(client, agency, make_sms(text=LAWFUL))
     with tenant_session(lender.id) as session:
         case_uuid = session.exec(select(CollectionCase)).one().id
         slow = load_case(session, tenant_id=lender.id, case_uuid=case_uuid, now=now())
@@ -147,7 +148,7 @@ def test_a_case_that_keeps_ending_its_worker_is_set_aside_until_it_changes(
     client: TestClient, lender: Lender, agency: Sender, run_jobs: Callable[[], None]
 ) -> None:
     post_event(client, agency, make_case())
-    post_event(client, agency, make_sms())
+    post_event(client, agency, make_sms(text=LAWFUL))
     with tenant_session(lender.id) as session:
         case = session.exec(select(CollectionCase)).one()
         case.tries = MAX_TRIES
@@ -180,7 +181,7 @@ def test_what_the_queue_has_forgotten_is_found_in_our_tables(
     status: str,
 ) -> None:
     post_event(client, agency, make_case())
-    post_event(client, agency, make_sms())
+    post_event(client, agency, make_sms(text=LAWFUL))
     forget_jobs(database, status)
     run_jobs()
     assert interaction(lender).outcome is None
@@ -280,7 +281,7 @@ def test_what_cannot_be_fetched_waits_for_the_bytes_with_a_reason(
 def test_ids_of_another_lender_lead_nowhere(
     client: TestClient, lender: Lender, agency: Sender
 ) -> None:
-    post_event(client, agency, make_sms())
+    post_event(client, agency, make_sms(text=LAWFUL))
     with tenant_session(lender.id) as session:
         case_uuid = session.exec(select(CollectionCase)).one().id
 

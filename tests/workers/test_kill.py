@@ -27,6 +27,7 @@ from tests.factories import (
 )
 from tests.receiver import Receiver
 from tests.workers.system import ROOT, System, running_system
+from tests.workers.texts import LAWFUL
 
 AUDIO = (ROOT / "tests" / "data" / "prison_threat.ogg").read_bytes()
 CASES, MESSAGES = 40, 5
@@ -108,6 +109,7 @@ def make_events() -> list[dict[str, Any]]:
                 make_sms(
                     case_id=case_id,
                     interaction_id=f"S-{case:02}-{day}",
+                    text=LAWFUL,
                     started_at=f"2026-06-{3 + day:02}T{hour}:00:00+08:00",
                 )
             )

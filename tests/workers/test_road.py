@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 from service.db import tenant_session
@@ -33,6 +34,8 @@ def only_interaction(client: TestClient, lender: Lender) -> dict[str, Any]:
     return found
 
 
+# The tokenizer of Whisper leaves its file to the garbage collector.
+@pytest.mark.filterwarnings("ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning")
 def test_a_recorded_threat_becomes_a_cited_finding_and_an_alert(
     client: TestClient,
     lender: Lender,
