@@ -29,7 +29,9 @@ from workers.speech import weights
 from workers.speech.decode import RATE, Samples
 
 LANGUAGE = "zh"
-PROMPT = "以下是普通话的句子。"
+# Ordinary opening words of such calls, in half-width marks (full-width ones make base loop).
+# It names nothing that a rule forbids, so that an echo of it cannot become a finding.
+PROMPT = "喂,您好,银行委托,工号一二三,通话有录音。借款账单,什么时候还款?"
 TICK = 0.02
 FRAMES_PER_SECOND = 100
 LONGEST = 30.0

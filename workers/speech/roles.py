@@ -14,11 +14,14 @@ COLLECTOR_WORDS = re.compile(
 )
 PARTY_WORDS = re.compile(
     "我是[。，,]?$|什么事|啥事|没钱|没收到|我没|手头|工资|投诉你|我要投诉|我报警|报警|我.{0,4}录着|"
-    "你们|你是谁|哪位|怎么办|宽限|尽快|我爸妈|我妈|我爸|我老婆|打错|不认识|别打|求你|还不上|"
+    "你是谁|哪位|怎么办|宽限|尽快|我爸妈|我妈|我爸|我老婆|打错|不认识|别打|求你|还不上|"
     "我(?:下|这)?个?月|为什么"
 )
+LONGER = 1.4
+DOUBTFUL_LEAD = 2
 CLEAR_LEAD = 3
-CORRECTED_SCORE = 0.85
+CERTAIN_LEAD = 6
+CORRECTED_SCORES = (0.7, 0.9)
 DOUBTFUL_SCORE = 0.5
 
 
@@ -55,6 +58,12 @@ def leaning(text: str) -> int:
     return len(COLLECTOR_WORDS.findall(text)) - 2 * len(PARTY_WORDS.findall(text))
 
 
+def _lead(first: str, second: str) -> int:
+    """Return how much more the first voice sounds like the collector; collectors talk more too."""
+    longer = (len(first) > LONGER * len(second)) - (len(second) > LONGER * len(first))
+    return leaning(first) - leaning(second) + longer
+
+
 def _score(name: Speaker) -> float:
     return 0.0 if name is Speaker.UNKNOWN else 1.0
 
@@ -68,10 +77,10 @@ def _uneven(named: tuple[Speaker, ...], channels: int) -> Roles:
 
 def _checked(named: tuple[Speaker, ...], texts: Mapping[int, str]) -> Roles:
     collector, party = named.index(Speaker.COLLECTOR), named.index(Speaker.PARTY)
-    lead = leaning(texts.get(collector, "")) - leaning(texts.get(party, ""))
+    lead = _lead(texts.get(collector, ""), texts.get(party, ""))
     if lead <= -CLEAR_LEAD:
-        turned = tuple(reversed(named))
-        return Roles(turned, (CORRECTED_SCORE,) * 2, ("channels_swapped",))
-    if lead < 0:
+        score = CORRECTED_SCORES[lead <= -CERTAIN_LEAD]
+        return Roles(tuple(reversed(named)), (score,) * 2, ("channels_swapped",))
+    if lead <= -DOUBTFUL_LEAD:
         return Roles(named, (DOUBTFUL_SCORE,) * 2, ("channels_swapped?",))
     return Roles(named, (1.0,) * 2)

@@ -1,0 +1,223 @@
+"""Processor seconds for a second of call, peak memory and character errors, beside bare engines.
+
+A stereo call of `--seconds` is laid together from the demonstration's recordings. Every contender
+hears it in a process of its own, pinned to one core, in turn; loading the model is not counted. The
+last line of the output is one JSON object.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import opencc
+from numpy.typing import NDArray
+
+from workers.speech import weights
+from workers.speech.decode import RATE, SCALE, decoded
+from workers.speech.engines import get_engine
+from workers.speech.transcript import transcribe
+
+AUDIO = Path(__file__).parents[1] / "hegui" / "demo_data" / "audio"
+PHONE_RATE = 8_000
+SPEAKERS = ("collector", "party")
+DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
+TO_SIMPLIFIED = opencc.OpenCC("t2s")
+Texts = tuple[str, str]
+Hearing = Callable[[], Texts]
+
+
+def plain(text: str) -> str:
+    """Drop what is not heard: marks, script, the way numbers are written."""
+    simplified = TO_SIMPLIFIED.convert(text).lower().translate(DIGITS)
+    return "".join(letter for letter in simplified if letter.isalnum())
+
+
+def distance(first: str, second: str) -> int:
+    row = np.arange(len(second) + 1)
+    letters = np.array([ord(letter) for letter in second])
+    for number, letter in enumerate(first, 1):
+        changed = row[:-1] + (letters != ord(letter))
+        best = np.minimum(row[1:] + 1, changed)
+        row = np.concatenate(([number], best))
+        row = np.minimum.accumulate(row - np.arange(len(row))) + np.arange(len(row))
+    return int(row[-1])
+
+
+def references() -> dict[str, list[dict[str, Any]]]:
+    lines = (AUDIO / "reference.jsonl").read_text(encoding="utf-8").splitlines()
+    return {entry["file"]: entry["segments"] for entry in map(json.loads, lines)}
+
+
+def pieces(seconds: float) -> Iterator[tuple[str, float, NDArray[np.int16]]]:
+    """Yield recordings in turn until they fill the time; the last one is cut."""
+    names, left = sorted(references()), seconds
+    while left > 0:
+        for name in names:
+            if left <= 0:
+                return
+            with decoded(AUDIO / name) as audio:
+                part = np.array(audio.samples[: round(left * RATE) : RATE // PHONE_RATE])
+            yield name, len(part) / PHONE_RATE, part
+            left -= len(part) / PHONE_RATE
+
+
+def compose(path: Path, seconds: float) -> Texts:
+    """Write the call; return what is said on each channel."""
+    said, spoken = {"collector": "", "party": ""}, references()
+    with wave.open(str(path), "wb") as writer:
+        writer.setnchannels(2)
+        writer.setsampwidth(2)
+        writer.setframerate(PHONE_RATE)
+        for name, length, part in pieces(seconds):
+            writer.writeframes(part.astype("<i2").tobytes())
+            for segment in spoken[name]:
+                if segment["end"] <= length:
+                    said[segment["speaker"]] += segment["text"]
+    return said["collector"], said["party"]
+
+
+def channels(path: Path) -> list[NDArray[np.float32]]:
+    with decoded(path) as audio:
+        return [audio.samples[:, at].astype(np.float32) / np.float32(SCALE) for at in (0, 1)]
+
+
+def ours(engine: str) -> Callable[[Path], Hearing]:
+    def prepare(path: Path) -> Hearing:
+        get_engine(engine)
+
+        def hear() -> Texts:
+            heard = transcribe(path, speakers=SPEAKERS, engine=engine)
+            first, second = (
+                "".join(part.text for part in heard.segments if part.speaker == speaker)
+                for speaker in SPEAKERS
+            )
+            return first, second
+
+        return hear
+
+    return prepare
+
+
+def bare_openai(path: Path) -> Hearing:
+    import torch  # noqa: PLC0415
+    import whisper  # noqa: PLC0415
+
+    torch.set_num_threads(1)
+    model = whisper.load_model(weights.for_openai_whisper().source)
+
+    def hear() -> Texts:
+        texts = [
+            model.transcribe(voice, language="zh", fp16=False)["text"] for voice in channels(path)
+        ]
+        return texts[0], texts[1]
+
+    return hear
+
+
+def bare_faster(path: Path) -> Hearing:
+    from faster_whisper import WhisperModel  # noqa: PLC0415
+
+    source = weights.for_faster_whisper().source
+    model = WhisperModel(source, compute_type="int8", cpu_threads=1)
+
+    def hear() -> Texts:
+        found = [
+            model.transcribe(voice, language="zh", vad_filter=True)[0] for voice in channels(path)
+        ]
+        first, second = ("".join(segment.text for segment in each) for each in found)
+        return first, second
+
+    return hear
+
+
+def batched_faster(path: Path) -> Hearing:
+    from faster_whisper import BatchedInferencePipeline, WhisperModel  # noqa: PLC0415
+
+    source = weights.for_faster_whisper().source
+    pipeline = BatchedInferencePipeline(WhisperModel(source, compute_type="int8", cpu_threads=1))
+
+    def hear() -> Texts:
+        found = [
+            pipeline.transcribe(voice, language="zh", batch_size=8, beam_size=1)[0]
+            for voice in channels(path)
+        ]
+        first, second = ("".join(segment.text for segment in each) for each in found)
+        return first, second
+
+    return hear
+
+
+CONTENDERS: dict[str, Callable[[Path], Hearing]] = {
+    "ours, faster-whisper": ours("faster-whisper"),
+    "faster-whisper batched 8, beam 1": batched_faster,
+    "faster-whisper int8 + VAD": bare_faster,
+    "ours, openai-whisper": ours("openai-whisper"),
+    "bare openai-whisper": bare_openai,
+}
+
+
+def processor_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def measure(name: str, path: Path) -> dict[str, Any]:
+    """Run one contender in this process."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    hear = CONTENDERS[name](path)
+    began, used = time.perf_counter(), processor_seconds()
+    texts = hear()
+    return {
+        "cpu_s": round(processor_seconds() - used, 2),
+        "wall_s": round(time.perf_counter() - began, 2),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "texts": texts,
+    }
+
+
+def score(found: dict[str, Any], said: Texts, seconds: float) -> dict[str, Any]:
+    texts = found.pop("texts")
+    errors = [distance(plain(true), plain(text)) for true, text in zip(said, texts, strict=True)]
+    length = sum(len(plain(true)) for true in said)
+    return {
+        "cpu_s_per_call_s": round(found["cpu_s"] / seconds, 4),
+        "cer": round(sum(errors) / length, 4) if length else None,
+        **found,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--long", action="store_true", help="an hour instead of five minutes")
+    parser.add_argument("--only", default="", help="contenders whose name holds this text")
+    parser.add_argument("--measure", nargs=2, metavar=("NAME", "PATH"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure[0], Path(options.measure[1]))))
+        return
+    seconds = 3600.0 if options.long else options.seconds
+    results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "call.wav"
+        said = compose(path, seconds)
+        for name in (each for each in CONTENDERS if options.only in each):
+            command = [sys.executable, __file__, "--measure", name, str(path)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            results[name] = score(json.loads(done.stdout.splitlines()[-1]), said, seconds)
+            print(f"{name}: {results[name]}", file=sys.stderr, flush=True)
+    print(json.dumps({"bench": "speech", "call_seconds": seconds, "results": results}))
+
+
+if __name__ == "__main__":
+    main()
