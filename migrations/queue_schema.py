@@ -18,7 +18,8 @@ def _number(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
 
-def _installed(connection: psycopg.Connection[Any]) -> str | None:
+def installed(connection: psycopg.Connection[Any]) -> str | None:
+    """Return the version that the schema was brought to, or None where there is none."""
     row = connection.execute(
         "select obj_description(to_regclass('public.procrastinate_jobs'), 'pg_class')"
     ).fetchone()
@@ -28,7 +29,7 @@ def _installed(connection: psycopg.Connection[Any]) -> str | None:
 def bring_up_to_date() -> None:
     """Create the queue's schema, or apply the steps that its package ships since the noted one."""
     connection = driver()
-    before = _installed(connection)
+    before = installed(connection)
     if before is None:
         connection.execute(SchemaManager.get_schema().encode())
     else:

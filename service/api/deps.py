@@ -58,6 +58,14 @@ def sender(principal: CurrentPrincipal) -> Principal:
     return principal
 
 
+def participant(principal: CurrentPrincipal) -> Principal:
+    """Return the caller where it is the lender or an agency; raises `ForbiddenError`."""
+    if principal.actor is Actor.REGULATOR:
+        raise ForbiddenError("This is between the lender and its agencies.")
+    return principal
+
+
+Participant = Annotated[Principal, Depends(participant)]
 Administrator = Annotated[Principal, Depends(administrator)]
 Sender = Annotated[Principal, Depends(sender)]
 

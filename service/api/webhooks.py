@@ -14,7 +14,7 @@ from sqlmodel import col, select
 from starlette.concurrency import run_in_threadpool
 
 from service import ingest, signature
-from service.api.deps import RawBody, TenantSession
+from service.api.deps import Participant, RawBody, TenantSession
 from service.api.examples import EVENTS
 from service.clock import now
 from service.errors import BadSignatureError, NotFoundError
@@ -163,7 +163,7 @@ async def post_event(request: Request, agency_id: str, body: RawBody) -> Respons
 
 
 @router.get("/v1/receipts/{receipt}", summary="Read what became of an event")
-def get_receipt(receipt: UUID, session: TenantSession) -> ReceiptStateOut:
+def get_receipt(receipt: UUID, _: Participant, session: TenantSession) -> ReceiptStateOut:
     """Return a receipt and the state of the interaction that its event is about."""
     event = session.exec(select(EventRow).where(col(EventRow.id) == receipt)).one_or_none()
     if event is None:

@@ -1,0 +1,93 @@
+"""The neighbour test: another lender's ids do not exist, on any route, byte for byte."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.models import Actor
+from tests.factories import (
+    Lender,
+    Sender,
+    make_agency,
+    make_key,
+    make_sms,
+    make_tenant,
+    post_event,
+    put_recording,
+)
+
+ROUTES = sorted(
+    (path, method.upper())
+    for path, methods in create_app().openapi()["paths"].items()
+    for method in methods
+    if "{" in path
+)
+# Their ids are no secret of a tenant's: a webhook answers 401 to all but the right signature, and
+# a recording's address is the hash of bytes that the caller itself brings.
+OWN_TESTS = {("/v1/webhooks/{agency_id}", "POST"), ("/v1/recordings/{sha256}", "PUT")}
+QUERY = {"from": "2026-06-01", "to": "2026-07-01"}
+
+
+@dataclass(frozen=True)
+class World:
+    """A lender with everything in it, and a neighbour."""
+
+    lender: Lender
+    agency: Sender
+    sibling: Sender
+    ids: dict[str, str]
+    neighbour: Lender
+    stranger: Sender
+
+
+@pytest.fixture
+def world(client: TestClient) -> World:
+    lender, neighbour = make_tenant("甲银行"), make_tenant("乙银行")
+    agency, stranger = make_agency(lender), make_agency(neighbour)
+    receipt = post_event(client, agency, make_sms()).json()["receipt"]
+    put_recording(client, agency, b"audio")
+    [item] = client.get("/v1/interactions", headers=lender.auth).json()["items"]
+    ids = {
+        "interaction": item["id"],
+        "receipt": receipt,
+        "agency_id": str(agency.id),
+        "key": str(make_key(lender, Actor.LENDER).id),
+    }
+    return World(lender, agency, make_agency(lender), ids, neighbour, stranger)
+
+
+def _ask(client: TestClient, path: str, method: str, value: str, auth: dict[str, str]) -> Any:
+    name = path[path.index("{") + 1 : path.index("}")]
+    address = path.replace("{" + name + "}", value)
+    return client.request(method, address, params=QUERY if method == "GET" else {}, headers=auth)
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [route for route in ROUTES if route not in OWN_TESTS], ids=str
+)
+def test_foreign_ids_are_answered_like_ids_that_never_were(
+    client: TestClient, world: World, path: str, method: str
+) -> None:
+    name = path[path.index("{") + 1 : path.index("}")]
+    assert name in world.ids, "a route's id is missing in this test's world"
+
+    for auth in (world.neighbour.auth, world.stranger.auth):
+        foreign = _ask(client, path, method, world.ids[name], auth)
+        random = _ask(client, path, method, str(uuid4()), auth)
+
+        assert foreign.status_code in {403, 404}, foreign.text
+        assert foreign.status_code == random.status_code
+        assert foreign.content == random.content
+    assert _ask(client, path, method, world.ids[name], {}).status_code == 401
+
+
+def test_lists_hold_nothing_of_a_neighbour(client: TestClient, world: World) -> None:
+    for path in ("/v1/interactions", "/v1/findings"):
+        for auth in (world.neighbour.auth, world.stranger.auth, world.sibling.auth):
+            assert client.get(path, headers=auth).json()["items"] == []
+    for auth in (world.neighbour.auth, world.stranger.auth):
+        assert str(world.agency.id) not in client.get("/v1/agencies", headers=auth).text
