@@ -1,50 +1,51 @@
-"""Patterns made ready for search: regular expressions over characters and syllables, and what triggers them."""
+"""Patterns as regular expressions over characters and syllables, to be read both ways from a trigger."""
 
-import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from rules.grammar import Anchor, Builtin, Gap, Item, Look, Tree, Words
 from rules.normalise import BREAKS, HARD, SOFT, TURN
 from rules.numbers import NUMBER_REST, NUMBER_START
-from rules.ordinary import commonness
 from rules.phonetic import neighbours, readings
 
 SHORT = 3
 """Syllables from which a pattern matches by sound."""
 
-CORE_WORDS = 300
-"""A trigger may stand for this many combinations of words at most."""
-
-SIDE_WORDS = 80
-SIDE_COST = 0.5
-"""A second run of words triggers a search, too, if it is heard less often than this in 1,000 characters."""
-
-_JOINT = f"{SOFT}?"
-_ANCHORS = {
-    "^": f"(?<=[{BREAKS}])",
-    "$": f"(?=[{BREAKS}])",
-    "^^": f"(?<={TURN})",
-    "$$": f"(?={SOFT}?[{HARD}]*{TURN})",
-}
-_LATIN_START, _LATIN_END = re.compile("^[a-z]"), re.compile("[a-z]$")
-
-
 WIDE = 150
 """Classes with more words than this are matched by exact syllables, not by near ones."""
 
+_JOINT = f"{SOFT}?"
+_FORWARD = {
+    "^": f"(?<=[{BREAKS}])", "$": f"(?=[{BREAKS}])", "^^": f"(?<={TURN})", "$$": f"(?={SOFT}?[{HARD}]*{TURN})",
+}  # fmt: skip
+_BACKWARD = {
+    "^": f"(?=[{BREAKS}])", "$": f"(?<=[{BREAKS}])", "^^": f"(?={SOFT}?{TURN})", "$$": f"(?<={TURN})",
+}  # fmt: skip
+_LATIN_START, _LATIN_END = re.compile("^[a-z]"), re.compile("[a-z]$")
 
-def _plain_word(word: str) -> str:
-    before = "(?<![a-z])" if _LATIN_START.search(word) else ""
-    after = "(?![a-z])" if _LATIN_END.search(word) else ""
-    return f"{before}{re.escape(word)}{after}"
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How an expression is read: over syllable codes or characters, backwards or forwards."""
+
+    by_sound: bool
+    backward: bool = False
+
+    def turned(self, word: str) -> str:
+        """The word in the direction of reading."""
+        return word[::-1] if self.backward else word
 
 
-def _sounds(words: Iterable[str]) -> list[str]:
-    found = {code for word in words for code in readings(word)}
-    return sorted(found, key=lambda code: (-len(code), code))
+def _latin(words: Iterable[str]) -> str:
+    """An expression for words some of which begin or end in Latin letters: these need a border."""
+    parts = []
+    for word in sorted(words, key=lambda word: (-len(word), word)):
+        before = "(?<![a-z])" if _LATIN_START.search(word) else ""
+        after = "(?![a-z])" if _LATIN_END.search(word) else ""
+        parts.append(f"{before}{re.escape(word)}{after}")
+    return "|".join(parts)
 
 
 def _syllable(code: str, *, near: bool) -> str:
@@ -53,88 +54,97 @@ def _syllable(code: str, *, near: bool) -> str:
     return f"[{code}{others}]" if others else re.escape(code)
 
 
-@lru_cache(maxsize=4096)
-def _word_set(words: frozenset[str], *, by_sound: bool, near: bool) -> str:
+@lru_cache(maxsize=8192)
+def _word_set(words: frozenset[str], *, near: bool) -> str:
     """One expression for many words: common beginnings are written once, longer words come first."""
-    if not by_sound and any(word[:1].isascii() or word[-1:].isascii() for word in words):
-        return "|".join(map(_plain_word, sorted(words, key=lambda word: (-len(word), word))))
+    if any(word[:1].isascii() or word[-1:].isascii() for word in words):
+        return _latin(words)
     children: dict[str, set[str]] = {}
     for word in words:
-        if word:
-            children.setdefault(word[0], set()).add(word[1:])
+        children.setdefault(word[0], set()).add(word[1:])
     parts = []
     for first in sorted(children):
-        head = _syllable(first, near=near) if by_sound else re.escape(first)
-        rest = frozenset(children[first])
-        if rest == {""}:
-            parts.append(head)
-            continue
-        tail = _word_set(rest - {""}, by_sound=by_sound, near=near)
-        parts.append(f"{head}(?:{tail})" + ("?" if "" in rest else ""))
+        head, rest = _syllable(first, near=near), frozenset(children[first] - {""})
+        if rest:
+            head += f"(?:{_word_set(rest, near=near)})" + ("?" if "" in children[first] else "")
+        parts.append(head)
     return "|".join(parts)
 
 
-@lru_cache(maxsize=4096)
-def _tree(tree: Tree | str, *, by_sound: bool, near: bool) -> str:
+def _forms(words: Iterable[str], way: Way) -> frozenset[str]:
+    """The words as they stand in the text or the codes, in the direction of reading."""
+    if way.by_sound:
+        return frozenset(way.turned(code) for word in words for code in readings(word))
+    return frozenset(map(way.turned, words))
+
+
+@lru_cache(maxsize=8192)
+def _tree(tree: Tree | str, way: Way, *, near: bool) -> str:
     """The expression of a tree of words."""
     if isinstance(tree, str):
-        words = frozenset(readings(tree)) if by_sound else frozenset((tree,))
-        return _word_set(words, by_sound=by_sound, near=near)
+        return _word_set(_forms((tree,), way), near=near)
     if tree.kind == "seq":
-        return "".join(f"(?:{_tree(part, by_sound=by_sound, near=near)})" for part in tree.parts if part)
+        parts = [f"(?:{_tree(part, way, near=near)})" for part in tree.parts if part]
+        return "".join(reversed(parts) if way.backward else parts)
     leaves = [part for part in tree.parts if isinstance(part, str) and part]
-    branches = [
-        _tree(part, by_sound=by_sound, near=near) for part in tree.parts if not isinstance(part, str)
-    ]
+    branches = [_tree(part, way, near=near) for part in tree.parts if not isinstance(part, str)]
     if leaves:
-        words = frozenset(_sounds(leaves)) if by_sound else frozenset(leaves)
-        branches.append(_word_set(words, by_sound=by_sound, near=near))
+        branches.append(_word_set(_forms(leaves, way), near=near))
     body = "|".join(branches)
     return f"(?:{body})?" if "" in tree.parts else body
 
 
-def _gap(gap: Gap) -> str:
-    breaks = HARD + TURN if gap.soft else BREAKS
-    return f"[^{breaks}]{{0,{gap.most}}}?"
-
-
-def _look(look: Look, words: Iterable[str]) -> str:
-    if look.behind:
+def _look(look: Look, way: Way) -> str:
+    words = sorted(_forms(look.words, way))
+    if look.behind is not way.backward:
         return "".join(f"(?<!{re.escape(word)})" for word in words)
     return f"(?!{SOFT}?(?:{'|'.join(map(re.escape, words))}))"
 
 
-def _expression(items: Sequence[Item], *, by_sound: bool) -> str:
-    """The regular expression; each `Words` and `Builtin` item is one capturing group."""
+def _expression(items: Sequence[Item], way: Way, *, loose: bool = False) -> str:
+    """The regular expression; each `Words` and `Builtin` item is one capturing group.
+
+    `loose`: a word stands right before it, so that a comma may come between.
+    """
     parts: list[str] = []
-    loose = False
-    for item in items:
+    for item in reversed(items) if way.backward else items:
         if isinstance(item, Gap):
-            parts.append(_gap(item))
+            breaks = HARD + TURN if item.soft else BREAKS
+            parts.append(f"[^{breaks}]{{0,{item.most}}}?")
             loose = False
-            continue
-        if isinstance(item, Anchor):
-            parts.append(_ANCHORS[item.kind])
-            continue
-        if isinstance(item, Look):
-            parts.append(_look(item, _sounds(item.words) if by_sound else item.words))
-            continue
-        if isinstance(item, Builtin):
-            body = f"{NUMBER_START}{NUMBER_REST}*"
+        elif isinstance(item, Anchor):
+            parts.append((_BACKWARD if way.backward else _FORWARD)[item.kind])
+        elif isinstance(item, Look):
+            parts.append(_look(item, way))
         else:
-            body = _tree(item.tree, by_sound=by_sound, near=by_sound and len(item.words) <= WIDE)
-        joint = _JOINT if loose else ""
-        parts.append(f"(?:{joint}({body}))?" if item.optional else f"{joint}({body})")
-        loose = True
+            joint = _JOINT if loose else ""
+            body = _body(item, way)
+            parts.append(f"(?:{joint}({body}))?" if item.optional else f"{joint}({body})")
+            loose = True
     return "".join(parts)
+
+
+def _body(item: Words | Builtin, way: Way) -> str:
+    if isinstance(item, Words):
+        return _tree(item.tree, way, near=way.by_sound and len(item.words) <= WIDE)
+    number = f"{NUMBER_START}{NUMBER_REST}*"
+    return f"{NUMBER_REST}*{NUMBER_START}" if way.backward else number
 
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How a pattern may match: by sound or not, short words by sound or not, leniently or not."""
+    """How a pattern may match: by sound or not, short words by sound or not."""
 
     phonetic: bool = True
     strong: bool = False
+
+
+@dataclass(frozen=True)
+class Half:
+    """What stands on one side of a trigger: the expression, and the item behind each of its groups."""
+
+    expression: re.Pattern[str]
+    groups: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -145,37 +155,53 @@ class Compiled:
     entry: int
     items: tuple[Item, ...]
     style: Style = Style()
-    reach: int = field(init=False)
+    _halves: dict[tuple[int, bool, bool], Half | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "reach", sum(map(_most, self.items)) + 2)
+    def half(self, cut: int, *, backward: bool, by_sound: bool) -> Half | None:
+        """What must stand after item `cut` (exclusive: from it on), or before it; None where nothing."""
+        key = (cut, backward, by_sound)
+        if key not in self._halves:
+            items = self.items[:cut] if backward else self.items[cut:]
+            beside = self.items[cut - 1 if backward else cut] if items else None
+            loose = isinstance(beside, Words | Builtin)
+            source = _expression(items, Way(by_sound, backward), loose=loose)
+            first = 0 if backward else cut
+            groups = [first + n for n, item in enumerate(items) if isinstance(item, Words | Builtin)]
+            if backward:
+                groups.reverse()
+            self._halves[key] = Half(re.compile(source), tuple(groups)) if items else None
+        return self._halves[key]
 
     @cached_property
     def by_characters(self) -> re.Pattern[str]:
-        """Finds the pattern in normal-form text."""
-        return re.compile(_expression(self.items, by_sound=False))
+        """Finds the whole pattern in normal-form text."""
+        return re.compile(_expression(self.items, Way(by_sound=False)))
 
     @cached_property
     def by_sound(self) -> re.Pattern[str]:
-        """Finds the pattern, or what sounds much like it, in a code string."""
-        return re.compile(_expression(self.items, by_sound=True))
+        """Finds the whole pattern, or what sounds much like it, in a code string."""
+        return re.compile(_expression(self.items, Way(by_sound=True)))
 
     @cached_property
-    def groups(self) -> tuple[Words | Builtin, ...]:
-        """The items behind the capturing groups, in order."""
-        return tuple(item for item in self.items if isinstance(item, Words | Builtin))
-
-    @cached_property
-    def sounds(self) -> tuple[dict[int, tuple[tuple[str, str], ...]], ...]:
-        """For each group: by length, the codes of each word and the word."""
-        found = []
-        for item in self.groups:
+    def sounds(self) -> dict[int, dict[int, tuple[tuple[str, str], ...]]]:
+        """For each item of words: by length, the codes of each word and the word."""
+        found: dict[int, dict[int, tuple[tuple[str, str], ...]]] = {}
+        for n, item in enumerate(self.items):
             by_length: dict[int, list[tuple[str, str]]] = {}
             for word in item.words if isinstance(item, Words) else ():
                 for code in readings(word):
                     by_length.setdefault(len(code), []).append((code, word))
-            found.append({length: tuple(pairs) for length, pairs in by_length.items()})
-        return tuple(found)
+            found[n] = {length: tuple(pairs) for length, pairs in by_length.items()}
+        return found
+
+    @cached_property
+    def codes(self) -> frozenset[str]:
+        """The codes of all words of the pattern."""
+        return frozenset(
+            code for by_length in self.sounds.values() for pairs in by_length.values() for code, _ in pairs
+        )
 
     @cached_property
     def numeric(self) -> bool:
@@ -187,96 +213,3 @@ class Compiled:
         """Whether it can have syllables enough to be matched by sound at all."""
         most = sum(max(map(len, item.words)) for item in self.items if isinstance(item, Words))
         return self.style.phonetic and (self.style.strong or most >= SHORT)
-
-    @cached_property
-    def longest_word(self) -> int:
-        """Characters of the longest word of the pattern."""
-        return max(len(word) for item in self.groups if isinstance(item, Words) for word in item.words)
-
-
-def _most(item: Item) -> int:
-    if isinstance(item, Gap):
-        return item.most
-    if isinstance(item, Words):
-        return max(map(len, item.words)) + 1
-    return 20 if isinstance(item, Builtin) else 0
-
-
-def _chunks(items: Sequence[Item]) -> Iterator[list[Words]]:
-    """Runs of words with no gap between them."""
-    run: list[Words] = []
-    for item in items:
-        if isinstance(item, Words):
-            run.append(item)
-        elif isinstance(item, Gap | Builtin) and run:
-            yield run
-            run = []
-    if run:
-        yield run
-
-
-def _strings(run: Sequence[Words]) -> tuple[str, ...]:
-    sets = [(*item.words, "") if item.optional else item.words for item in run]
-    return tuple(dict.fromkeys("".join(pick) for pick in itertools.product(*sets)))
-
-
-def _size(run: Sequence[Words]) -> int:
-    size = 1
-    for item in run:
-        size *= len(item.words) + item.optional
-    return size
-
-
-def _shortest(run: Sequence[Words]) -> int:
-    return sum(0 if item.optional else min(map(len, item.words)) for item in run)
-
-
-@dataclass(frozen=True, slots=True)
-class _Core:
-    """Strings of which one must stand in every match, and what it costs to be triggered by them."""
-
-    strings: tuple[str, ...]
-    shortest: int
-    cost: float
-
-
-def _core(run: Sequence[Words]) -> _Core | None:
-    """The part of a run whose strings are heard least often in ordinary talk."""
-    found: list[_Core] = []
-    for i in range(len(run)):
-        for j in range(i + 1, len(run) + 1):
-            part = run[i:j]
-            if _size(part) <= CORE_WORDS and _shortest(part):
-                strings = tuple(s for s in _strings(part) if s)
-                found.append(_Core(strings, _shortest(part), sum(map(commonness, strings))))
-    return min(found, key=_preference, default=None)
-
-
-def _preference(core: _Core) -> tuple[bool, float, int]:
-    return core.shortest < 2, core.cost, -core.shortest  # noqa: PLR2004  one syllable is too little to hear
-
-
-def triggers(pattern: Compiled) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Strings of which one must be there: those of the best run, and those of the other rare runs."""
-    cores = [core for run in _chunks(pattern.items) if (core := _core(run)) is not None]
-    if not cores:
-        wide = [item for item in pattern.items if isinstance(item, Words) and not item.optional]
-        words = min(wide, key=lambda item: len(item.words)).words
-        cores = [_Core(words, min(map(len, words)), 0.0)]
-    cores.sort(key=_preference)
-    first, *others = cores
-    side = [
-        string
-        for core in others
-        if core.shortest > 1 and len(core.strings) <= SIDE_WORDS and core.cost < SIDE_COST
-        for string in core.strings
-    ]
-    return first.strings, tuple(side)
-
-
-def near_variants(codes: str) -> Iterator[str]:
-    """The code strings that differ from this one in one syllable which is easily taken for it."""
-    near = neighbours()
-    for at, code in enumerate(codes):
-        for other in near.get(code, ""):
-            yield codes[:at] + other + codes[at + 1 :]

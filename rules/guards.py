@@ -105,9 +105,9 @@ def negated(place: Place) -> str | None:
     far = _back(place, _FAR, HARD + TURN)
     if found_text := _governing(place, far):
         return _reason("denied", found_text, place)
-    tail = place.text[place.end : sentence]
-    if (found := re.match(_DENIED_AFTER, tail)) and not re.search(_OWN_WILL + f"|{_TURNING}", found[0]):
-        return _reason("denied", found[0], place)
+    after = _search(_DENIED_AFTER, place, place.end, sentence)
+    if after and not re.search(f"{_OWN_WILL}|{_TURNING}", after):
+        return _reason("denied", after, place)
     return None
 
 

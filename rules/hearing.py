@@ -234,9 +234,7 @@ def _cancelled(patterns: tuple[Any, ...], side: Side, match: Match) -> str | Non
             if found.start() <= match.end and match.start <= found.end():
                 return found[0]
         for found in pattern.by_sound.finditer(side.codes, low, high):
-            same = all(
-                found[g] in dict(pattern.sounds[g - 1].get(len(found[g]), ())) for g in range(1, found.re.groups + 1) if found[g]
-            )
+            same = all(group in pattern.codes for group in found.groups() if group)
             long = found.end() - found.start() > SHORT_WORD
             if same and long and found.start() <= match.end and match.start <= found.end():
                 return side.text[found.start() : found.end()]

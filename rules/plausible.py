@@ -1,0 +1,169 @@
+"""Whether a match by sound may have been meant: what it costs, and whether it makes sense as it was heard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import rjieba
+
+from rules.compile import SHORT
+from rules.normalise import BREAKS
+from rules.phonetic import distance
+
+NEAR, WRONG = 0.5, 1.0
+REPAIRABLE, STRETCHABLE, LONG = 4, 5, 6
+"""Syllables from which a word survives a wrong syllable, a missing one; and from which a match is long."""
+
+EVERYDAY = frozenset(
+    "的得地了是在我你您他她它们这那有不就也都要会能可以和与跟对把被让给到去来上下里说想着过吧吗呢嘛很太再又还没别请好行先后多少大小"
+    "一二三四五六七八九十两几个位天号月年点分块元万千百钱款人事家话看问做用为从因所但如果只最更已将该或者谁哪怎么什名叫找打等"
+)
+"""Characters that stand alone so often that hearing one explains itself."""
+
+AROUND = 8
+"""Characters round a match that are cut into words with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A word that was meant, where it was heard, what that costs, and how many syllables are off."""
+
+    start: int
+    end: int
+    word: str
+    cost: float = 0.0
+    off: int = 0
+    number: bool = False
+
+
+def spread(heard: str, meant: str) -> tuple[float, int]:
+    """Cost of hearing one code string for another of the same length, and how many syllables are off."""
+    off = [pair for pair in zip(heard, meant, strict=True) if pair[0] != pair[1]]
+    return sum(distance(*pair) for pair in off), len(off)
+
+
+def likeliest(heard: str, words: Sequence[tuple[str, str]]) -> tuple[float, int, str]:
+    """Of words (code, word) as long as what was heard the one most likely meant: cost, syllables off, word."""
+    for meant, word in words:
+        if meant == heard:
+            return 0.0, 0, word
+    return min((*spread(heard, meant), word) for meant, word in words)
+
+
+def plausible(pieces: Sequence[Piece], text: str, *, strong: bool) -> bool:
+    """Whether all of these words may have been meant by what is written in the text."""
+    words = [piece for piece in pieces if not piece.number]
+    syllables = sum(len(piece.word) for piece in words)
+    cost = sum(piece.cost for piece in words)
+    off = sum(piece.off for piece in words)
+    if cost > _allowed(syllables, off, strong=strong):
+        return False
+    same = sum(_same(piece, text) for piece in words)
+    if not strong and (
+        4 * same < syllables or (cost and 3 * same < syllables) or (syllables <= SHORT and same < SHORT - 1)
+    ):
+        return False
+    together = _stretches(pieces)
+    return _hold(together, syllables, cost, text) and not _is_ordinary(pieces, together, cost, text)
+
+
+def _same(piece: Piece, text: str) -> int:
+    return sum(a == b for a, b in zip(text[piece.start : piece.end], piece.word, strict=False))
+
+
+def _stretches(pieces: Sequence[Piece]) -> list[list[Piece]]:
+    """The words, those without a gap between them together."""
+    found: list[list[Piece]] = []
+    for piece in pieces:
+        if piece.number:
+            found.append([])
+        elif found and found[-1] and found[-1][-1].end == piece.start:
+            found[-1].append(piece)
+        else:
+            found.append([piece])
+    return [stretch for stretch in found if stretch]
+
+
+def _hold(stretches: Sequence[Sequence[Piece]], syllables: int, cost: float, text: str) -> bool:
+    """Whether each word is heard well enough; words without a gap between them hold one another up."""
+    for stretch in stretches:
+        together = sum(len(piece.word) for piece in stretch)
+        for piece in stretch:
+            written = text[piece.start : piece.end] == piece.word
+            if together == 1 and not written and (syllables < LONG or cost):
+                return False
+            if piece.cost > _limit(len(piece.word), together, syllables):
+                return False
+    return True
+
+
+def _limit(length: int, together: int, syllables: int) -> float:
+    """What one word may cost: a short word that is not there is no word at all."""
+    if together <= 2:  # noqa: PLR2004
+        return NEAR if syllables >= LONG and length == 2 else 0.0  # noqa: PLR2004
+    if length == 1:
+        return NEAR
+    if length == 2:  # noqa: PLR2004
+        return NEAR if together < STRETCHABLE else WRONG
+    if length == SHORT:
+        return NEAR if together < REPAIRABLE else WRONG
+    return WRONG if length <= STRETCHABLE else WRONG + NEAR
+
+
+def _allowed(syllables: int, off: int, *, strong: bool) -> float:
+    """What a match of so many syllables, so many of them off, may cost; -1: none at all."""
+    if syllables < SHORT:
+        return 0.0 if strong else -1.0
+    if syllables == SHORT:
+        return 0.0
+    if syllables < STRETCHABLE:
+        return WRONG if off == 1 else NEAR
+    if syllables <= LONG:
+        return WRONG
+    return WRONG + NEAR if syllables < 10 else 2 * WRONG  # noqa: PLR2004
+
+
+def _is_ordinary(
+    pieces: Sequence[Piece], stretches: Sequence[Sequence[Piece]], cost: float, text: str
+) -> bool:
+    """Whether some stretch makes good sense as it was heard, so that nothing else was meant."""
+    explained: set[int] | None = None
+    for stretch in stretches:
+        wrong = [
+            piece.start + i
+            for piece in stretch
+            for i in range(piece.end - piece.start)
+            if i >= len(piece.word) or text[piece.start + i] != piece.word[i]
+        ]
+        if not wrong:
+            continue
+        if explained is None:
+            explained = _explained(pieces, text)
+        length = sum(piece.end - piece.start for piece in stretch)
+        slip = length >= REPAIRABLE and 3 * len(wrong) <= length and not cost
+        if not slip and explained.issuperset(wrong):
+            return True
+    return False
+
+
+def _explained(pieces: Sequence[Piece], text: str) -> set[int]:
+    """Places round a match whose characters belong to a word of the dictionary or are everyday words."""
+    start, end = pieces[0].start, pieces[-1].end
+    low = max(start - AROUND, *(text.rfind(mark, 0, start) + 1 for mark in BREAKS))
+    ends = [at for mark in BREAKS if (at := text.find(mark, end, end + AROUND)) >= 0]
+    found: set[int] = set()
+    at = low
+    for token in rjieba.cut(text[low : min([*ends, end + AROUND])], False):  # noqa: FBT003  no guesses
+        if (len(token) > 1 and not _respelt(at, token, pieces)) or token in EVERYDAY:
+            found.update(range(at, at + len(token)))
+        at += len(token)
+    return found
+
+
+def _respelt(at: int, token: str, pieces: Sequence[Piece]) -> bool:
+    """Whether a longer word is a word of the pattern with one character written otherwise."""
+    for piece in pieces:
+        inside = piece.start <= at and at + len(token) <= piece.end
+        if len(token) >= SHORT and inside and piece.end - piece.start == len(piece.word):
+            meant = piece.word[at - piece.start : at - piece.start + len(token)]
+            return sum(a != b for a, b in zip(token, meant, strict=True)) == 1
+    return False
