@@ -41,6 +41,7 @@ FACTS: dict[str, FactCondition] = {
         visits.stayed_after_being_asked_to_leave,
         visits.visit_in_forbidden_hours,
         identity.private_line,
+        identity.collector_is_none_of,
         identity.agency_not_disclosed,
         claims.proceedings_denied,
         claims.credit_report_denied,
