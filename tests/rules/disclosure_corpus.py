@@ -13,9 +13,9 @@ from rules.history import build_histories
 from rules.model import CaseHistory
 
 HERE = Path(__file__).parent
-OWN, CONTACT, STRANGER = "+8613800000001", "+8613800000002", "+8613800000009"
+OWN, CONTACT = "+8613800000001", "+8613800000002"
 GUARANTOR = "+8613800000003"
-PHONES = {"agreed_contact": CONTACT, "third_party": STRANGER, "guarantor": GUARANTOR}
+PHONES = {"agreed_contact": CONTACT, "guarantor": GUARANTOR}
 CASE: dict[str, Any] = {
     "product": "consumer_loan",
     "lender_type": "consumer_finance",
@@ -85,8 +85,8 @@ def _items(name: str) -> list[Item]:
     return found
 
 
-def history_of(item: dict[str, Any]) -> CaseHistory:
-    """The case and the one contact that an entry describes."""
+def history_of(item: dict[str, Any], drop: tuple[str, ...] = ()) -> CaseHistory:
+    """The contact that an entry describes, last in its case; fields of the case to `drop`."""
     role, _, relation = str(item.get("to", "debtor")).partition(" ")
     channel = item.get("channel") or ("visit" if "notes" in item or "visit" in item else "call")
     data: dict[str, Any] = {
@@ -117,12 +117,32 @@ def history_of(item: dict[str, Any]) -> CaseHistory:
             "duration_seconds": data.get("talk_seconds", 60),
         }
     case = {"case_id": "C-1", **CASE, **item.get("case", {})}
+    case = {key: value for key, value in case.items() if key not in drop}
     stamp = "2026-06-03T10:30:00+08:00"
     events = [
         {"type": "case.upserted", "timestamp": "2026-05-01T09:00:00+08:00", "data": case},
         {"type": "interaction.completed", "timestamp": stamp, "data": data},
+        *(
+            {"type": "interaction.completed", "timestamp": stamp, "data": _failed(hour)}
+            for hour in (10, 14, 18)
+        ),
     ]
     return build_histories(parse_event(json.dumps(event)) for event in events)["C-1"]
+
+
+def _failed(hour: int) -> dict[str, Any]:
+    """A failed call to the debtor on the day before, so that contact is lost."""
+    return {
+        "interaction_id": f"I-0-{hour}",
+        "case_id": "C-1",
+        "agency_id": "A1",
+        "channel": "call",
+        "direction": "outbound",
+        "started_at": f"2026-06-02T{hour}:00:00+08:00",
+        "outcome": "no_answer",
+        "collector": {"id": "BC2203", "name": "刘明", "org": "博诚信息"},
+        "party": {"role": "debtor", "phone": OWN},
+    }
 
 
 def _outcome(channel: str) -> str:
