@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from hegui.errors import RefusedError
 from rules.events import (
     EVENT,
     MAX_TURNS,
@@ -50,7 +51,7 @@ class InputProblem:
         )
 
 
-class InputError(Exception):
+class InputError(RefusedError):
     """Some input is refused; all that is wrong is in `problems`."""
 
     def __init__(self, problems: Iterable[InputProblem]) -> None:

@@ -22,6 +22,8 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from hegui.errors import RefusedError
+
 DATABASE = "hegui"
 SUPERUSER = "postgres"
 OWNER = "hegui_owner"
@@ -58,8 +60,12 @@ SERVER = {
 NOBODY_ELSE = ("hegui", "postgres", "nobody")  # who runs the server when we are root, first found
 
 
-class DatabaseError(Exception):
+class DatabaseError(RefusedError):
     """The embedded PostgreSQL could not be started; the text says why and what to do."""
+
+
+class BusyError(DatabaseError):
+    """Another hegui runs the server of this folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +156,9 @@ class Postgres:
         files are never removed here.
         """
         self.base.mkdir(parents=True, exist_ok=True)
+        self._account = self._choose_account()
         self._take_lock()
         try:
-            self._account = self._choose_account()
             self._open_paths()
             if not (self.data / "PG_VERSION").exists():
                 self._make_cluster()
@@ -201,7 +207,7 @@ class Postgres:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             lock.close()
-            raise DatabaseError(
+            raise BusyError(
                 f"another hegui already runs on {self.base}; stop it, or choose another folder"
             ) from error
         self._lock = lock

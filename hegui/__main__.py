@@ -1,0 +1,5 @@
+"""Lets `python -m hegui` be the command `hegui`."""
+
+from hegui.cli import main
+
+main()

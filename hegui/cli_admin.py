@@ -1,0 +1,274 @@
+"""The commands of an operator: lenders, agencies, keys, endpoints, schema, reports."""
+
+import sys
+import tempfile
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from hegui.errors import RefusedError
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+tenant = typer.Typer(name="tenant", rich_markup_mode=None)
+agency = typer.Typer(name="agency", rich_markup_mode=None)
+key = typer.Typer(name="key", rich_markup_mode=None)
+endpoint = typer.Typer(name="endpoint", rich_markup_mode=None)
+
+OPERATOR = "operator"
+DataDir = Annotated[
+    Path, typer.Option("--data-dir", help="Folder of the embedded database, where none is set.")
+]
+TenantId = Annotated[str, typer.Option("--tenant", help="The lender's id.", show_default=False)]
+VAR = Path("var")
+
+
+def _show(**values: object) -> None:
+    """Print one `name=value` a line: easy to read, and for a shell to take up."""
+    for name, value in values.items():
+        sys.stdout.write(f"{name}={value}\n")
+
+
+def _id(text: str, name: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise RefusedError(f"{name}: {text} is not an id; it looks like {UUID(int=0)}") from error
+
+
+def _moment(text: str | None, name: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise RefusedError(
+            f"{name}: {text} is no time with an offset, as 2026-06-03T00:00:00+08:00"
+        )
+    return found
+
+
+def _tenant(session: "Session", text: str) -> UUID:
+    from service.tenants import list_tenants
+
+    found = _id(text, "--tenant")
+    if found not in {row.id for row in list_tenants(session)}:
+        raise RefusedError(f"--tenant: there is no lender {found}; hegui tenant list shows them")
+    return found
+
+
+@tenant.command("add")
+def tenant_add(
+    name: Annotated[str, typer.Argument(help="The lender's name.", show_default=False)],
+    data_dir: DataDir = VAR,
+) -> None:
+    """Add a lender and print its first administrator key, this once."""
+    from hegui.environment import database
+    from service.tenants import add_tenant
+
+    with database(data_dir):
+        made, issued = add_tenant(name)
+        _show(tenant_id=made.id, key_id=issued.key_id, key=issued.token)
+
+
+@tenant.command("list")
+def tenant_list(data_dir: DataDir = VAR) -> None:
+    """Print every lender's id and name."""
+    from hegui.environment import database
+    from service.db import front_door_session
+    from service.tenants import list_tenants
+
+    with database(data_dir), front_door_session() as session:
+        for row in list_tenants(session):
+            sys.stdout.write(f"{row.id}  {row.name}\n")
+
+
+@agency.command("add")
+def agency_add(
+    name: Annotated[str, typer.Argument(help="The agency's name.", show_default=False)],
+    tenant_id: TenantId,
+    data_dir: DataDir = VAR,
+) -> None:
+    """Add an agency and print the secret that signs its webhooks, this once."""
+    from hegui.environment import database
+    from service.db import front_door_session, tenant_session
+    from service.tenants import add_agency
+
+    with database(data_dir):
+        with front_door_session() as door:
+            lender = _tenant(door, tenant_id)
+        with tenant_session(lender) as session:
+            made = add_agency(session, tenant_id=lender, name=name, by=OPERATOR)
+        _show(
+            agency_id=made.id,
+            webhook_path=f"/v1/webhooks/{made.id}",
+            webhook_secret=made.webhook_secret,
+        )
+
+
+@key.command("add")
+def key_add(
+    tenant_id: TenantId,
+    actor: Annotated[str, typer.Option("--actor", help="lender, agency or regulator.")],
+    scope: Annotated[str, typer.Option("--scope", help="admin, send or read.")] = "read",
+    label: Annotated[str, typer.Option("--label", help="What it is for.")] = "made by the operator",
+    agency_id: Annotated[str | None, typer.Option("--agency", help="For an agency's key.")] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", help="A regulator sees nothing before this time.")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", help="A regulator sees nothing from this time on.")
+    ] = None,
+    expires: Annotated[str | None, typer.Option("--expires", help="When the key ends.")] = None,
+    data_dir: DataDir = VAR,
+) -> None:
+    """Add an API key and print it, this once."""
+    from hegui.environment import database
+    from service.db import front_door_session, tenant_session
+    from service.models import Actor, Scope
+    from service.tenants import KeyWish, add_key
+
+    if actor not in list(Actor):
+        raise RefusedError(f"--actor: {actor}: use {', '.join(Actor)}")
+    if scope not in list(Scope):
+        raise RefusedError(f"--scope: {scope}: use {', '.join(Scope)}")
+    wish = KeyWish(
+        actor=Actor(actor),
+        scope=Scope(scope),
+        label=label,
+        agency_id=_id(agency_id, "--agency") if agency_id else None,
+        expires_at=_moment(expires, "--expires"),
+        period_from=_moment(first, "--from"),
+        period_to=_moment(last, "--to"),
+    )
+    with database(data_dir):
+        with front_door_session() as door:
+            lender = _tenant(door, tenant_id)
+        with tenant_session(lender) as session:
+            issued = add_key(session, tenant_id=lender, wish=wish, by=OPERATOR)
+        _show(id=issued.id, key_id=issued.key_id, key=issued.token)
+
+
+@key.command("revoke")
+def key_revoke(
+    key_uuid: Annotated[
+        str, typer.Argument(metavar="ID", help="The key's id.", show_default=False)
+    ],
+    tenant_id: TenantId,
+    data_dir: DataDir = VAR,
+) -> None:
+    """End an API key: the next request with it is refused."""
+    from hegui.environment import database
+    from service.db import front_door_session, tenant_session
+    from service.tenants import revoke_key
+
+    with database(data_dir):
+        with front_door_session() as door:
+            lender = _tenant(door, tenant_id)
+        with tenant_session(lender) as session:
+            revoke_key(session, tenant_id=lender, key=_id(key_uuid, "ID"), by=OPERATOR)
+
+
+@endpoint.command("add")
+def endpoint_add(
+    url: Annotated[str, typer.Argument(help="Where alerts are posted to.", show_default=False)],
+    tenant_id: TenantId,
+    data_dir: DataDir = VAR,
+) -> None:
+    """Add an address for alerts and print the secret that signs them, this once."""
+    from hegui.environment import database
+    from service.config import settings
+    from service.db import front_door_session, tenant_session
+    from service.destination import RefusedDestinationError, parse_destination
+    from service.tenants import add_endpoint
+
+    with database(data_dir):
+        try:
+            parse_destination(url, allow=settings().egress_hosts)
+        except RefusedDestinationError as error:
+            raise RefusedError(
+                f"URL: not an address that hegui connects to ({error.code}); "
+                "private addresses and plain http must stand in HEGUI_EGRESS_ALLOW"
+            ) from error
+        with front_door_session() as door:
+            lender = _tenant(door, tenant_id)
+        with tenant_session(lender) as session:
+            made = add_endpoint(session, tenant_id=lender, url=url, by=OPERATOR)
+            _show(endpoint_id=made.id, secret=made.secret)
+
+
+def migrate_database(data_dir: Path) -> None:
+    """Run the migrations on the owner's database, or on the embedded one."""
+    from hegui.environment import database
+    from service.config import settings
+    from service.provision import migrate
+
+    if settings().database_owner_url.get_secret_value():
+        migrate()
+    elif settings().database_url.get_secret_value():
+        raise RefusedError(
+            "HEGUI_DATABASE_OWNER_URL is not set: migrations run as the owner of the tables"
+        )
+    else:
+        with database(data_dir):
+            pass
+    sys.stdout.write("the database has the newest schema\n")
+
+
+def check_migrations_on_new_database() -> None:
+    """Migrate a new database that is thrown away, and compare it with the tables in code."""
+    from alembic.util import CommandError
+
+    from hegui.postgres import Postgres
+    from service.provision import check_migrations, migrate
+
+    with (
+        tempfile.TemporaryDirectory(prefix="hegui-") as folder,
+        Postgres(Path(folder) / "pg", durable=False, say=lambda _: None) as postgres,
+    ):
+        migrate(postgres.owner_url)
+        try:
+            check_migrations(postgres.owner_url)
+        except CommandError as error:
+            raise RefusedError(f"migrations and tables in code differ: {error}") from error
+    sys.stdout.write("migrations and tables in code agree\n")
+
+
+def write_report(
+    agency_text: str, first: date, last: date, form: str, output: Path | None, data_dir: Path
+) -> None:
+    """Write an agency's report to a file or to standard output."""
+    from hegui.environment import database
+    from service.clock import now
+    from service.db import front_door_session, tenant_session
+    from service.models import WebhookSource
+    from service.packs import load_pack
+    from service.report import ReportPeriod, build_report, render_pdf, to_json
+
+    agency_id = _id(agency_text, "AGENCY_ID")
+    with database(data_dir):
+        with front_door_session() as door:
+            source = door.get(WebhookSource, agency_id)
+        if source is None:
+            raise RefusedError(f"AGENCY_ID: there is no agency {agency_id}")
+        with tenant_session(source.tenant_id) as session:
+            document = build_report(
+                session,
+                load_pack(),
+                tenant_id=source.tenant_id,
+                agency_id=agency_id,
+                period=ReportPeriod(first, last),
+                now=now(),
+            )
+        body = to_json(document) if form == "json" else render_pdf(document)
+    if output is None:
+        sys.stdout.buffer.write(body)
+    else:
+        output.write_bytes(body)
+        sys.stderr.write(f"{len(body)} bytes written to {output}\n")
