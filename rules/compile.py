@@ -155,24 +155,28 @@ class Compiled:
     entry: int
     items: tuple[Item, ...]
     style: Style = Style()
-    _halves: dict[tuple[int, bool, bool], Half | None] = field(
+    _halves: dict[tuple[int, int, bool], tuple[Half | None, Half | None]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    def half(self, cut: int, *, backward: bool, by_sound: bool) -> Half | None:
-        """What must stand after item `cut` (exclusive: from it on), or before it; None where nothing."""
-        key = (cut, backward, by_sound)
-        if key not in self._halves:
-            items = self.items[:cut] if backward else self.items[cut:]
-            beside = self.items[cut - 1 if backward else cut] if items else None
-            loose = isinstance(beside, Words | Builtin)
-            source = _expression(items, Way(by_sound, backward), loose=loose)
-            first = 0 if backward else cut
-            groups = [first + n for n, item in enumerate(items) if isinstance(item, Words | Builtin)]
-            if backward:
-                groups.reverse()
-            self._halves[key] = Half(re.compile(source), tuple(groups)) if items else None
-        return self._halves[key]
+    def halves(self, first: int, last: int, *, by_sound: bool) -> tuple[Half | None, Half | None]:
+        """What must stand after the items [first, last), and what before them; None where nothing."""
+        key = (first, last, by_sound)
+        held = self._halves.get(key)
+        if held is None:
+            held = self._halves[key] = (
+                self._half(self.items[last:], last, Way(by_sound)),
+                self._half(self.items[:first], 0, Way(by_sound, backward=True)),
+            )
+        return held
+
+    def _half(self, items: tuple[Item, ...], first: int, way: Way) -> Half | None:
+        if not items:
+            return None
+        beside = items[-1] if way.backward else items[0]
+        source = _expression(items, way, loose=isinstance(beside, Words | Builtin))
+        groups = [first + n for n, item in enumerate(items) if isinstance(item, Words | Builtin)]
+        return Half(re.compile(source), tuple(reversed(groups) if way.backward else groups))
 
     @cached_property
     def by_characters(self) -> re.Pattern[str]:

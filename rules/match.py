@@ -140,19 +140,22 @@ class _Search:
                 self.whole(start, trigger)
             else:
                 end = _damage(self.field.codes, start, trigger.code, stretch=not trigger.offset)
-                if end is not None:
-                    self.by_sound(start, end, trigger)
+                reach = None if end is None else self.reach(start, end, trigger, by_sound=True)
+                if end is not None and reach is not None:
+                    self.by_sound(start, end, trigger, reach)
         return list(self.found.values())
 
     def whole(self, start: int, trigger: Trigger) -> None:
-        """Search where a whole trigger stands: by characters if it is written so, or else by sound."""
+        """Search where a whole trigger stands: what matches by characters matches by sound as well."""
         end = start + len(trigger.code)
-        word = "".join(trigger.words)
-        written = self.field.text[start:end] == word
-        if written and not trigger.side and self.by_characters(start, end, trigger):
+        written = self.field.text[start:end] == trigger.text and not trigger.side
+        if not self.pattern.may_sound:
+            if written:
+                self.by_characters(start, end, trigger)
             return
-        if self.pattern.may_sound:
-            self.by_sound(start, end, trigger)
+        reach = self.reach(start, end, trigger, by_sound=True)
+        if reach is not None and not (written and self.by_characters(start, end, trigger)):
+            self.by_sound(start, end, trigger, reach)
 
     def by_characters(self, start: int, end: int, trigger: Trigger) -> bool:
         """Search both ways from a trigger that is written as meant."""
@@ -170,11 +173,8 @@ class _Search:
         self.keep(Match(self.pattern, reach.low, reach.high, tuple(sorted(words)), 0.0, exact=True, quote=quote))
         return True
 
-    def by_sound(self, start: int, end: int, trigger: Trigger) -> None:
-        """Search both ways from a trigger that is heard, or nearly heard."""
-        reach = self.reach(start, end, trigger, by_sound=True)
-        if reach is None:
-            return
+    def by_sound(self, start: int, end: int, trigger: Trigger, reach: "_Reach") -> None:
+        """Weigh a match by sound, from a trigger that is heard or nearly heard."""
         text, codes = self.field.text, self.field.codes
         pieces = _split(start, end, trigger, codes)
         for n, a, b in reach.groups:
@@ -204,22 +204,24 @@ class _Search:
 
     def reach(self, start: int, end: int, trigger: Trigger, *, by_sound: bool) -> "_Reach | None":
         """How far the pattern reaches both ways from a trigger, and where its other items stand."""
-        pattern, field = self.pattern, self.field
+        field = self.field
+        after, before = self.pattern.halves(trigger.first, trigger.last, by_sound=by_sound)
         low, high = start, end
-        groups: list[tuple[int, int, int]] = []
-        after = pattern.half(trigger.last, backward=False, by_sound=by_sound)
+        found = later = None
         if after is not None:
-            found = after.expression.match(field.forward[by_sound], end)
-            if found is None:
+            later = after.expression.match(field.forward[by_sound], end)
+            if later is None:
                 return None
-            high = found.end()
-            groups += [(n, *found.span(g)) for g, n in enumerate(after.groups, start=1) if found[g]]
-        before = pattern.half(trigger.first, backward=True, by_sound=by_sound)
+            high = later.end()
         if before is not None:
             found = before.expression.match(field.backward[by_sound], field.size - start)
             if found is None:
                 return None
             low = field.size - found.end()
+        groups: list[tuple[int, int, int]] = []
+        if after is not None and later is not None:
+            groups += [(n, *later.span(g)) for g, n in enumerate(after.groups, start=1) if later[g]]
+        if before is not None and found is not None:
             for g, n in enumerate(before.groups, start=1):
                 if found[g]:
                     groups.append((n, field.size - found.end(g), field.size - found.start(g)))

@@ -9,7 +9,7 @@ from rules.grammar import Words
 from rules.ordinary import commonness
 from rules.phonetic import neighbours, readings
 
-CORE_WORDS = 300
+CORE_WORDS = 800
 """A trigger may stand for this many combinations of words at most."""
 
 SIDE_WORDS = 80
@@ -46,6 +46,7 @@ class Trigger:
     offset: int = 0
     whole: bool = True
     side: bool = False
+    text: str = ""
 
 
 def _runs(pattern: Compiled) -> Iterator[tuple[int, int]]:
@@ -115,10 +116,10 @@ def plan(n: int, pattern: Compiled) -> Iterator[tuple[bool, str, Trigger]]:
             word = "".join(words)
             if not pattern.style.phonetic or len(word) == 1:
                 if not place:
-                    yield False, word, Trigger(n, core.first, core.last, words, readings(word)[0])
+                    yield False, word, Trigger(n, core.first, core.last, words, readings(word)[0], text=word)
                 continue
             for code in readings(word):
-                whole = Trigger(n, core.first, core.last, words, code, side=place > 0)
+                whole = Trigger(n, core.first, core.last, words, code, side=place > 0, text=word)
                 yield True, code, whole
                 if not place:
                     yield from _damaged(whole)
