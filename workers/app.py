@@ -12,6 +12,7 @@ from service import log
 from service.config import settings
 from service.db import conninfo
 from service.jobs import QUEUES, Job, Queue
+from service.packs import load_pack
 from workers import reconcile, tasks
 
 _LOG = log.get(__name__)
@@ -63,9 +64,12 @@ def run_once(queues: Iterable[Queue] = tuple(Queue)) -> None:
 def run(queues: Iterable[Queue]) -> int:
     """Run until told to end; 0 after SIGTERM or SIGINT, 1 where the database was lost.
 
-    On loss of the database the process ends by design: a supervisor starts a clean one.
+    On loss of the database the process ends by design: a supervisor starts a clean one. Raises
+    `rules.PackError` before any job is taken where the pack does not hold.
     """
     chosen = list(queues)
+    if Queue.RULES in chosen:
+        load_pack()
     _LOG.info("worker_started", queue=",".join(queue.value for queue in chosen), pid=os.getpid())
     try:
         was_told = asyncio.run(_serve(chosen))

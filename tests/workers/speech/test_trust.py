@@ -1,9 +1,9 @@
 import pytest
 
 from rules.events import Speaker
-from workers.speech.engines import Heard
+from workers.speech.engines import PROMPT, Heard
 from workers.speech.roles import assign_roles
-from workers.speech.trust import judge
+from workers.speech.trust import judge, without_loops
 
 
 def heard(text: str, *, logprob: float = -0.4, silence: float = 0.1) -> Heard:
@@ -44,6 +44,18 @@ def test_text_that_may_be_invented_is_not_trusted(piece: Heard, seconds: float, 
 )
 def test_ordinary_speech_is_trusted(text: str) -> None:
     assert judge(heard(text), seconds=len(text) / 4.5).trusted
+
+
+def test_echo_of_the_prompt_is_not_trusted_but_one_clause_of_it_is() -> None:
+    echo, clause = "银行委托，工号一二三，通话有录音。", "那你什么时候还款？"
+
+    assert "prompt_echo" in judge(heard(echo), seconds=3.0, prompt=PROMPT).doubts
+    assert judge(heard(clause), seconds=2.0, prompt=PROMPT).trusted
+
+
+def test_loops_are_shortened_and_emphasis_is_kept() -> None:
+    assert without_loops("请坐，" * 20) == "请坐，请坐，"
+    assert without_loops("对对对对，是我") == "对对对对，是我"
 
 
 def test_uncertain_words_leave_the_map_as_it_came() -> None:
