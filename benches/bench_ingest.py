@@ -191,7 +191,7 @@ def serve(target: str, port: int, core: set[int]) -> subprocess.Popen[bytes]:
 
 def wait(port: int) -> None:
     """Wait until a port answers."""
-    for _ in range(200):
+    for _ in range(1200):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:

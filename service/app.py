@@ -4,8 +4,9 @@ import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 import orjson
 import psycopg
@@ -133,6 +134,12 @@ class Envelope:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self._process = token_hex(8)
+        self._numbers = count(1)
+
+    def _next_id(self) -> bytes:
+        """Return an id that no other request of any process has; it need not be secret."""
+        return f"{self._process}-{next(self._numbers)}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request through."""
@@ -140,7 +147,7 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         given = dict(scope["headers"]).get(b"x-request-id", b"")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid4().hex.encode()
+        request_id = given if _REQUEST_ID.fullmatch(given) else self._next_id()
         begun = time.perf_counter()
         status = 0
 

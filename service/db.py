@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,7 @@ LINK_LIMITS: dict[str, int] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 4000,
 }
+_making = Lock()
 _NAME_TENANT = text(
     "select set_config('app.tenant_id', :tenant, true), set_config('app.agency_id', :agency, true)"
 )
@@ -66,8 +68,7 @@ def _prepare_for_ingest(connection: psycopg.Connection[Any]) -> None:
 
 
 @lru_cache(maxsize=1)
-def pool() -> ConnectionPool[psycopg.Connection[Any]]:
-    """Return the pool of raw autocommit connections for one-statement transactions."""
+def _make_pool() -> ConnectionPool[psycopg.Connection[Any]]:
     config = settings()
     return ConnectionPool(
         conninfo(config.database_url.get_secret_value(), application="hegui-ingest"),
@@ -81,14 +82,21 @@ def pool() -> ConnectionPool[psycopg.Connection[Any]]:
     )
 
 
+def pool() -> ConnectionPool[psycopg.Connection[Any]]:
+    """Return the pool of raw autocommit connections for one-statement transactions."""
+    # Two first users at once would otherwise make two pools, and drop one with its threads.
+    with _making:
+        return _make_pool()
+
+
 def dispose() -> None:
     """Close every connection of this process; the next use opens new ones."""
     if engine.cache_info().currsize:
         engine().dispose()
         engine.cache_clear()
-    if pool.cache_info().currsize:
+    if _make_pool.cache_info().currsize:
         pool().close()
-        pool.cache_clear()
+        _make_pool.cache_clear()
 
 
 @contextmanager

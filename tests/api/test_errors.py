@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from openapi_spec_validator import validate
 from starlette.testclient import TestClient
 
 from hegui.postgres import Postgres
@@ -203,3 +204,15 @@ def _storm(client: TestClient, agency: Sender, server: Postgres) -> set[str]:
         names = {one.result() for one in sent}
     assert set(statuses) == {202, 503} or set(statuses) == {200, 202, 503}
     return names
+
+
+def test_openapi_is_valid_and_documents_every_refusal(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+
+    validate(document)
+
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"], (method, path)
+            refused = operation["responses"]["422"]["content"]
+            assert list(refused) == ["application/problem+json"], (method, path)
