@@ -1,13 +1,18 @@
 """The corpus as it is heard: every recording through the speech engine, kept between runs."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from hegui.evaluation.corpus import Corpus, read_events
-from rules.events import InteractionCompleted, Segment
+from rules.events import Interaction, InteractionCompleted
+from rules.model import Audio
 from workers.speech import transcribe_file
+from workers.speech.transcript import Transcription
+
+_TRANSCRIPTION = TypeAdapter(Transcription)
 
 
 def heard_corpus(
@@ -18,15 +23,16 @@ def heard_corpus(
     Interactions without a recording there are left out of the result's scoring (see `recorded`).
     A transcript is kept in `cache` under the recording's SHA-256 and the engine's name.
     """
-    heard = {}
+    heard, audio = {}, {}
     for event in read_events(folder / "audio" / "events.jsonl"):
         if isinstance(event, InteractionCompleted) and event.data.recording is not None:
-            recording = event.data.recording
-            path = folder / "audio" / Path(recording.path or "").name
-            kept = cache / f"{recording.sha256}.{engine}.json"
-            segments = _segments(path, [s.value for s in recording.speakers], engine, kept)
-            heard[event.data.interaction_id] = event.model_copy(
-                update={"data": event.data.model_copy(update={"transcript": segments})}
+            found = _hear(folder, event.data, engine, cache)
+            data = event.data.model_copy(update={"transcript": found.segments})
+            heard[event.data.interaction_id] = event.model_copy(update={"data": data})
+            audio[event.data.agency_id or "", event.data.interaction_id] = Audio(
+                state="transcribed",
+                decoded_seconds=found.decoded_seconds,
+                untrusted_share=found.untrusted_share,
             )
             on_done()
     return replace(
@@ -38,6 +44,7 @@ def heard_corpus(
             else event
             for event in corpus.events
         ),
+        audio=audio,
     )
 
 
@@ -50,14 +57,14 @@ def recorded(folder: Path) -> frozenset[str]:
     )
 
 
-def _segments(path: Path, speakers: list[str], engine: str, kept: Path) -> tuple[Segment, ...]:
+def _hear(folder: Path, data: Interaction, engine: str, cache: Path) -> Transcription:
+    assert data.recording is not None
+    kept = cache / f"{data.recording.sha256}.{engine}.json"
     if kept.exists():
-        rows = json.loads(kept.read_text("utf-8"))
-        return tuple(Segment.model_validate(row) for row in rows)
-    found = transcribe_file(path, speakers=speakers, engine=engine).segments
+        return _TRANSCRIPTION.validate_json(kept.read_bytes())
+    path = folder / "audio" / Path(data.recording.path or "").name
+    speakers = [speaker.value for speaker in data.recording.speakers]
+    found = transcribe_file(path, speakers=speakers, engine=engine)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(
-        json.dumps([segment.model_dump(mode="json") for segment in found], ensure_ascii=False),
-        "utf-8",
-    )
+    kept.write_bytes(_TRANSCRIPTION.dump_json(found))
     return found

@@ -13,6 +13,8 @@ from rules.events import (
     StopRequested,
     parse_event,
 )
+from rules.history import Key
+from rules.model import Audio
 
 AnyEvent = CaseUpserted | InteractionCompleted | StopRequested
 
@@ -27,11 +29,15 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Events with their expectations, by interaction id; an absent expectation means: nothing."""
+    """Events with their expectations, by interaction id; an absent expectation means: nothing.
+
+    `audio` says which transcripts a speech engine made.
+    """
 
     name: str
     events: tuple[AnyEvent, ...]
     expected: dict[str, Expectation] = field(default_factory=dict)
+    audio: dict[Key, Audio] = field(default_factory=dict)
 
     def interactions(self) -> Iterator[Interaction]:
         """Every interaction, in the order of the file."""

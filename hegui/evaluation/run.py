@@ -63,7 +63,7 @@ class Evaluation:
 def report_rules(pack: Pack, corpus: Corpus) -> dict[str, set[str]]:
     """The rules that the engine reports, by interaction id."""
     found: dict[str, set[str]] = {}
-    for history in build_histories(corpus.events).values():
+    for history in build_histories(corpus.events, corpus.audio).values():
         for verdict in evaluate(pack, history):
             rules = {finding.rule for finding in verdict.findings}
             found.setdefault(verdict.interaction_id, set()).update(rules)

@@ -1,0 +1,73 @@
+"""`python -m hegui.evaluation CORPUS...`: score the pack and both baselines, write the page."""
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hegui.evaluation.audio import heard_corpus, recorded
+from hegui.evaluation.corpus import Corpus, read_corpus
+from hegui.evaluation.page import accuracy_page
+from hegui.evaluation.run import Evaluation, evaluate_corpus
+from service.packs import load_pack
+
+_console = Console(stderr=True)
+
+
+def main(
+    corpora: Annotated[
+        list[Path],
+        typer.Argument(
+            exists=True,
+            file_okay=False,
+            help="Folders with events.jsonl and expected.jsonl, and audio/ where there is audio.",
+        ),
+    ],
+    engine: Annotated[str, typer.Option(help="Speech engine of the audio track.")] = (
+        "openai-whisper"
+    ),
+    audio: Annotated[bool, typer.Option(help="Run the audio track where there is audio.")] = True,
+    page: Annotated[Path | None, typer.Option(help="Write the page here.")] = None,
+    mistakes: Annotated[bool, typer.Option(help="List misses and false alarms.")] = False,
+    cache: Annotated[Path, typer.Option(help="Where transcripts are kept.")] = Path("var/heard"),
+) -> None:
+    """Score every corpus; one JSON line a track on standard output."""
+    pack = load_pack()
+    evaluation = Evaluation(pack.name, pack.digest)
+    for folder in corpora:
+        heard = _heard(folder, cache, engine) if audio and (folder / "audio").is_dir() else None
+        with _console.status(folder.name) as status:
+            evaluation.tracks += evaluate_corpus(
+                pack,
+                folder,
+                heard=heard,
+                recorded=recorded(folder) if heard else frozenset(),
+                on_step=status.update,
+            )
+    for track in evaluation.tracks:
+        print(orjson.dumps(track.as_dict()).decode())
+        if mistakes and track.method == "hegui":
+            for mistake in track.score.mistakes:
+                _console.print(
+                    f"{track.track}: {mistake.kind} {mistake.label} {mistake.interaction_id}"
+                )
+    if page is not None:
+        page.write_text(accuracy_page(evaluation, [folder.name for folder in corpora]), "utf-8")
+        _console.print(f"wrote {page}")
+
+
+def _heard(folder: Path, cache: Path, engine: str) -> Corpus:
+    total = len(recorded(folder))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=_console) as progress:
+        task = progress.add_task(f"{folder.name}: listening ({engine})", total=total)
+        return heard_corpus(
+            folder, read_corpus(folder), cache, engine, lambda: progress.advance(task)
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)
