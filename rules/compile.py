@@ -1,4 +1,7 @@
-"""Patterns as regular expressions over characters and syllables, to be read both ways from a trigger."""
+"""Patterns as regular expressions over characters and syllables.
+
+To be read both ways from a trigger.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -18,11 +21,17 @@ WIDE = 150
 
 _JOINT = f"{SOFT}?"
 _FORWARD = {
-    "^": f"(?<=[{BREAKS}])", "$": f"(?=[{BREAKS}])", "^^": f"(?<={TURN})", "$$": f"(?={SOFT}?[{HARD}]*{TURN})",
-}  # fmt: skip
+    "^": f"(?<=[{BREAKS}])",
+    "$": f"(?=[{BREAKS}])",
+    "^^": f"(?<={TURN})",
+    "$$": f"(?={SOFT}?[{HARD}]*{TURN})",
+}
 _BACKWARD = {
-    "^": f"(?=[{BREAKS}])", "$": f"(?<=[{BREAKS}])", "^^": f"(?={SOFT}?{TURN})", "$$": f"(?<={TURN})",
-}  # fmt: skip
+    "^": f"(?=[{BREAKS}])",
+    "$": f"(?<=[{BREAKS}])",
+    "^^": f"(?={SOFT}?{TURN})",
+    "$$": f"(?<={TURN})",
+}
 _LATIN_START, _LATIN_END = re.compile("^[a-z]"), re.compile("[a-z]$")
 
 
@@ -56,7 +65,10 @@ def _syllable(code: str, *, near: bool) -> str:
 
 @lru_cache(maxsize=8192)
 def _word_set(words: frozenset[str], *, near: bool) -> str:
-    """One expression for many words: common beginnings are written once, longer words come first."""
+    """One expression for many words.
+
+    Common beginnings are written once, longer words come first.
+    """
     if any(word[:1].isascii() or word[-1:].isascii() for word in words):
         return _latin(words)
     children: dict[str, set[str]] = {}
@@ -141,7 +153,10 @@ class Style:
 
 @dataclass(frozen=True)
 class Half:
-    """What stands on one side of a trigger: the expression, and the item behind each of its groups."""
+    """What stands on one side of a trigger.
+
+    The expression, and the item behind each of its groups.
+    """
 
     expression: re.Pattern[str]
     groups: tuple[int, ...]
@@ -160,7 +175,10 @@ class Compiled:
     )
 
     def halves(self, first: int, last: int, *, by_sound: bool) -> tuple[Half | None, Half | None]:
-        """What must stand after the items [first, last), and what before them; None where nothing."""
+        """What must stand after the items [first, last), and what before them.
+
+        None where nothing.
+        """
         key = (first, last, by_sound)
         held = self._halves.get(key)
         if held is None:
@@ -204,7 +222,10 @@ class Compiled:
     def codes(self) -> frozenset[str]:
         """The codes of all words of the pattern."""
         return frozenset(
-            code for by_length in self.sounds.values() for pairs in by_length.values() for code, _ in pairs
+            code
+            for by_length in self.sounds.values()
+            for pairs in by_length.values()
+            for code, _ in pairs
         )
 
     @cached_property

@@ -27,6 +27,16 @@ MAX_CHAINS = 400
 """Chains of a sequence that are followed; more of them in one contact say nothing new."""
 
 
+Composed = (
+    FactsCondition
+    | AllCondition
+    | SequenceCondition
+    | RepeatedCondition
+    | AbsentCondition
+    | FindingsCondition
+)
+
+
 @dataclass(slots=True)
 class Scene:
     """One rule on one contact: what it hears, what it knows, and what could not be decided."""
@@ -43,21 +53,25 @@ def holds(condition: Condition, scene: Scene) -> tuple[Hit, ...]:
         return scene.hearing.hits(condition)
     if isinstance(condition, CueCondition):
         return scene.hearing.hits(scene.hearing.pack.cues[condition.name])
-    if isinstance(condition, FactsCondition):
-        return _facts(condition, scene)
+    if isinstance(condition, NotCondition):
+        return () if holds(condition.part, scene) else (Hit((-1, 0)),)
     if isinstance(condition, AnyCondition):
         return tuple(hit for part in condition.parts for hit in holds(part, scene))
+    return _composed(condition, scene)
+
+
+def _composed(condition: Composed, scene: Scene) -> tuple[Hit, ...]:
+    if isinstance(condition, FactsCondition):
+        return _facts(condition, scene)
     if isinstance(condition, AllCondition):
         return _all(condition, scene)
     if isinstance(condition, SequenceCondition):
         return _sequence(condition, scene)
     if isinstance(condition, RepeatedCondition):
         return _repeated(condition, scene)
-    if isinstance(condition, AbsentCondition):
-        return _absent(condition, scene)
     if isinstance(condition, FindingsCondition):
         return _gravest(condition, scene)
-    return () if holds(condition.part, scene) else (Hit((-1, 0)),)
+    return _absent(condition, scene)
 
 
 def _gravest(condition: FindingsCondition, scene: Scene) -> tuple[Hit, ...]:
@@ -70,21 +84,39 @@ def _gravest(condition: FindingsCondition, scene: Scene) -> tuple[Hit, ...]:
     span = None
     if top.segment is not None and top.char_start is not None and top.char_end is not None:
         span = Span(
-            segment=top.segment, char_start=top.char_start, char_end=top.char_end, heard=top.heard or "",
-            quote=top.quote or "", speaker=top.speaker, turn=0, start=top.start, end=top.end, match=top.match,
+            segment=top.segment,
+            char_start=top.char_start,
+            char_end=top.char_end,
+            heard=top.heard or "",
+            quote=top.quote or "",
+            speaker=top.speaker,
+            turn=0,
+            start=top.start,
+            end=top.end,
+            match=top.match,
             confidence=top.confidence,
-        )  # fmt: skip
+        )
     return (
         Hit(
-            (0, top.char_start or 0), span, {"rules": ", ".join(rules)}, disposition=top.disposition,
-            severity=top.severity, confidence=top.confidence,
+            (0, top.char_start or 0),
+            span,
+            {"rules": ", ".join(rules)},
+            disposition=top.disposition,
+            severity=top.severity,
+            confidence=top.confidence,
         ),
-    )  # fmt: skip
+    )
 
 
 def _gravity(finding: Finding) -> tuple[int, int, float, str, int]:
     standing = list(Disposition).index(finding.disposition)
-    return (standing, -finding.severity.rank, -finding.confidence, finding.rule, finding.char_start or 0)
+    return (
+        standing,
+        -finding.severity.rank,
+        -finding.confidence,
+        finding.rule,
+        finding.char_start or 0,
+    )
 
 
 def _facts(condition: FactsCondition, scene: Scene) -> tuple[Hit, ...]:
@@ -98,9 +130,15 @@ def _facts(condition: FactsCondition, scene: Scene) -> tuple[Hit, ...]:
         order = (span.turn, span.char_start) if span else (-1, 0)
         found.append(
             Hit(
-                order, span, result.facts, result.missing or "", result.missing or "",
-                result.disposition, result.severity, span.confidence if span else 1.0,
-            )  # fmt: skip
+                order,
+                span,
+                result.facts,
+                result.missing or "",
+                result.missing or "",
+                result.disposition,
+                result.severity,
+                span.confidence if span else 1.0,
+            )
         )
     return tuple(found)
 
@@ -150,7 +188,8 @@ def _merged(hit: Hit, other: Hit) -> Hit:
         facts=facts or None,
         missing=hit.missing or other.missing,
         missing_zh=hit.missing_zh or other.missing_zh,
-        disposition=hit.disposition or (other.disposition if other.turn < 0 or other.facts else None),
+        disposition=hit.disposition
+        or (other.disposition if other.turn < 0 or other.facts else None),
         severity=hit.severity or (other.severity if other.facts else None),
         confidence=hit.confidence * (other.confidence if hit.span is None else 1.0),
     )
@@ -186,7 +225,9 @@ def _sequence(condition: SequenceCondition, scene: Scene) -> tuple[Hit, ...]:
     carried: list[Hit] = []
     for chain in chains:
         if not any(
-            _intrudes(n, chain, found[n], step.within) for n, step in enumerate(steps) if step.negative
+            _intrudes(n, chain, found[n], step.within)
+            for n, step in enumerate(steps)
+            if step.negative
         ):
             carrier = chain[condition.carrier]
             for n in sorted(chain):

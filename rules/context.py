@@ -11,7 +11,7 @@ from rules.model import CaseHistory, Contact, Disposition, Severity
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of one segment's raw text: `segment` counts from 0, characters from 0, end exclusive.
+    """A stretch of one segment's raw text: segments and characters count from 0, end exclusive.
 
     In a message or letter (`text`) and in a visit's notes the segment is 0.
     """
@@ -46,7 +46,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """A sum of money that somebody named, in CNY; `approximate` where 多, 左右, 约, 几 … stand by it."""
+    """A sum of money that somebody named, in CNY.
+
+    `approximate` where 多, 左右, 约, 几 … stand by it.
+    """
 
     amount: Decimal
     approximate: bool
@@ -81,7 +84,10 @@ class ContactContext:
     arguments: Mapping[str, Any]
     words: Words
     memory: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What conditions work out once for a whole history; shared by all contacts of one evaluation."""
+    """What conditions work out once for a whole history.
+
+    Shared by all contacts of one evaluation.
+    """
 
     def said(self, cue: str, contact: Contact | None = None) -> tuple[Span, ...]:
         """Hits of a cue in this contact, or in another one of the history."""
@@ -96,7 +102,7 @@ class ContactContext:
         return self.words.sums(contact or self.contact)
 
     def sounds(self, needle: str, *, turns: int | None = None) -> Span | None:
-        """Where the collector says something like `needle` (in the first `turns` collector turns)."""
+        """Where the collector says something like `needle` in its first `turns`."""
         return self.words.sounds(needle, self.contact, turns=turns)
 
 

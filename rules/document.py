@@ -1,4 +1,7 @@
-"""The words of one contact: turns, normal form, syllable codes, and the way back to the raw text."""
+"""The words of one contact: turns, normal form, syllable codes.
+
+And the way back to the raw text.
+"""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -6,14 +9,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rules.context import Span, Turn
 from rules.events import Interaction, Segment, Speaker
 from rules.normalise import SEGMENT_JOINT, TURN, TURN_JOINT, normalise
 from rules.phonetic import encode
-
 
 
 class Voice(StrEnum):
@@ -85,15 +84,16 @@ class Side:
             shares[n] = shares.get(n, 0) + 1
         best = max(shares, key=lambda n: (shares[n], -n))
         own = [
-            place for place in range(start, end)
+            place
+            for place in range(start, end)
             if bisect_right(self._piece_starts, int(self._starts[place])) - 1 == best
-        ]  # fmt: skip
+        ]
         piece = self.pieces[best]
-        return piece, int(self._starts[own[0]]) - piece.start, int(self._ends[own[-1]]) - piece.start
-
-    def joints(self) -> NDArray[np.int32]:
-        """Places of the turn breaks in the normal form."""
-        return np.flatnonzero(np.frombuffer(self.text.encode("utf-32-le"), dtype=np.uint32) == ord(TURN))
+        return (
+            piece,
+            int(self._starts[own[0]]) - piece.start,
+            int(self._ends[own[-1]]) - piece.start,
+        )
 
 
 class Document:

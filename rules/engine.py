@@ -81,14 +81,19 @@ def evaluate(
 ) -> tuple[Verdict, ...]:
     """One verdict for each contact of the history, in its order; the same bytes for the same input.
 
-    `suggestions` by (agency id, interaction id). Raises `ParameterError` for tenant values that a rule
-    does not allow, and nothing else.
+    `suggestions` by (agency id, interaction id). Raises `ParameterError` for tenant values that a
+    rule does not allow, and nothing else.
     """
     rules = tuple(sorted(pack.rules, key=lambda rule: isinstance(rule.when, FindingsCondition)))
     ledger = _Ledger(pack, history, resolve(pack, parameters), rules)
     starts = [version.as_of for version in history.versions]
     return tuple(
-        _check(ledger, index, _case_at(history, starts, contact.interaction.started_at), suggestions or {})
+        _check(
+            ledger,
+            index,
+            _case_at(history, starts, contact.interaction.started_at),
+            suggestions or {},
+        )
         for index, contact in enumerate(history.contacts)
     )
 
@@ -112,7 +117,14 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
         if not applies(rule, interaction, day) or values.get("enabled") is False:
             continue
         context = partial(
-            ContactContext, ledger.history, contact, index, case, values, words=ledger, memory=ledger.memory
+            ContactContext,
+            ledger.history,
+            contact,
+            index,
+            case,
+            values,
+            words=ledger,
+            memory=ledger.memory,
         )
         scene = Scene(hearing, context, found=found)
         found += _findings(rule, holds(rule.when, scene), values, hearing)
@@ -122,9 +134,14 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
     found.sort(key=_place)
     outcome, reasons = _outcome(ledger.pack, contact, hearing, found, unknown)
     return Verdict(
-        interaction_id=interaction.interaction_id, agency_id=interaction.agency_id, outcome=outcome,
-        findings=tuple(found), reasons=reasons, pack=ledger.pack.name, pack_digest=ledger.pack.digest,
-    )  # fmt: skip
+        interaction_id=interaction.interaction_id,
+        agency_id=interaction.agency_id,
+        outcome=outcome,
+        findings=tuple(found),
+        reasons=reasons,
+        pack=ledger.pack.name,
+        pack_digest=ledger.pack.digest,
+    )
 
 
 def _cited(pack: Pack, found: Sequence[Finding], day: date) -> list[Finding]:
@@ -181,16 +198,29 @@ def _finding(rule: Rule, hit: Hit, values: Mapping[str, Any], hearing: Hearing) 
     why_en, why_zh = _explained(rule, hit, values)
     facts = dict(hit.facts or {})
     basic = Finding(
-        rule=rule.id, articles=rule.articles, severity=hit.severity or rule.severity,
-        disposition=_disposition(rule, hit, hearing), why=why_en, why_zh=why_zh,
-        confidence=round(hit.confidence, 3), facts=facts,
-    )  # fmt: skip
+        rule=rule.id,
+        articles=rule.articles,
+        severity=hit.severity or rule.severity,
+        disposition=_disposition(rule, hit, hearing),
+        why=why_en,
+        why_zh=why_zh,
+        confidence=round(hit.confidence, 3),
+        facts=facts,
+    )
     if span is None:
         return basic
     return replace(
-        basic, speaker=span.speaker, quote=span.quote, heard=span.heard, segment=span.segment,
-        char_start=span.char_start, char_end=span.char_end, start=span.start, end=span.end, match=span.match,
-    )  # fmt: skip
+        basic,
+        speaker=span.speaker,
+        quote=span.quote,
+        heard=span.heard,
+        segment=span.segment,
+        char_start=span.char_start,
+        char_end=span.char_end,
+        start=span.start,
+        end=span.end,
+        match=span.match,
+    )
 
 
 def _disposition(rule: Rule, hit: Hit, hearing: Hearing) -> Disposition:
@@ -265,37 +295,65 @@ def _missing_evidence(pack: Pack, contact: Contact, hearing: Hearing) -> Iterabl
 
 
 def _unheard(interaction: Interaction, audio: Audio) -> bool:
-    """Whether people talked and nothing of it was ever announced; a one-way notice is its template."""
-    return audio.state == "none" and interaction.transcript is None and interaction.mode is not Mode.NOTICE
+    """Whether people talked and nothing of it was ever announced.
+
+    A one-way notice is its template.
+    """
+    return (
+        audio.state == "none"
+        and interaction.transcript is None
+        and interaction.mode is not Mode.NOTICE
+    )
 
 
 def _suggested(
-    pack: Pack, hearing: Hearing, suggestions: Iterable[Suggestion], found: Sequence[Finding], day: date
+    pack: Pack,
+    hearing: Hearing,
+    suggestions: Iterable[Suggestion],
+    found: Sequence[Finding],
+    day: date,
 ) -> list[Finding]:
-    """Suggestions of a second reader that stand on gated words and repeat no finding, as reviews."""
+    """Suggestions of a second reader that stand on gated words and repeat no finding.
+
+    As reviews.
+    """
     wanted = tuple(suggestions)
     if not wanted:
         return []
     gated = {segment for segment, _ in gated_of(hearing)}
     kept: list[Finding] = []
-    for suggestion in sorted(wanted, key=lambda s: (s.segment, s.char_start, s.char_end, s.family, s.reason)):
+    for suggestion in sorted(
+        wanted, key=lambda s: (s.segment, s.char_start, s.char_end, s.family, s.reason)
+    ):
         rule = _rule_of_family(pack, suggestion.family, hearing.contact.interaction, day)
         if rule is None or suggestion.segment not in gated or suggestion.score < SURE_SUGGESTION:
             continue
         segment = hearing.document.segments[suggestion.segment]
         start, end = max(0, suggestion.char_start), min(suggestion.char_end, len(segment.text))
-        if start >= end or any(f.rule.startswith(suggestion.family) and f.segment == suggestion.segment for f in found):
+        if start >= end or any(
+            f.rule.startswith(suggestion.family) and f.segment == suggestion.segment for f in found
+        ):
             continue
         heard = segment.text[start:end]
         kept.append(
             Finding(
-                rule=rule.id, articles=rule.articles, severity=rule.severity, disposition=Disposition.REVIEW,
+                rule=rule.id,
+                articles=rule.articles,
+                severity=rule.severity,
+                disposition=Disposition.REVIEW,
                 why=f"A second reader suggests {rule.title.en.lower()}: {suggestion.reason}",
                 why_zh=f"辅助判读提示可能涉及“{rule.title.zh}”，须人工确认：{suggestion.reason}",
-                speaker=segment.speaker, quote=heard, heard=heard, segment=suggestion.segment,
-                char_start=start, char_end=end, start=segment.start, end=segment.end, match="suggested",
+                speaker=segment.speaker,
+                quote=heard,
+                heard=heard,
+                segment=suggestion.segment,
+                char_start=start,
+                char_end=end,
+                start=segment.start,
+                end=segment.end,
+                match="suggested",
                 confidence=min(1.0, max(0.0, suggestion.score)),
-            )  # fmt: skip
+            )
         )
     return kept
 
@@ -303,12 +361,20 @@ def _suggested(
 def _rule_of_family(pack: Pack, family: str, interaction: Interaction, day: date) -> Rule | None:
     """The first rule about words of the family that is in force on that day."""
     return next(
-        (r for r in pack.rules if r.family == family and is_about_words(r) and applies(r, interaction, day)), None
+        (
+            r
+            for r in pack.rules
+            if r.family == family and is_about_words(r) and applies(r, interaction, day)
+        ),
+        None,
     )
 
 
 def gated_of(hearing: Hearing) -> tuple[tuple[int, str], ...]:
-    """Collector segments that a second reader may see: trusted, surely the collector's, not cleared."""
+    """Collector segments that a second reader may see.
+
+    Trusted, surely the collector's, not cleared.
+    """
     cleared = {
         candidate.span.segment
         for candidate in hearing.candidates()

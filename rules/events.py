@@ -1,7 +1,7 @@
 """The events an agency posts, as frozen values: what CONTRACT calls §1, checked field by field."""
 
 import json
-from datetime import date, datetime, time
+from datetime import date, time
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal, TypeVar

@@ -20,16 +20,46 @@ PHONES = {
     "stranger": "+8613800000009",
 }
 _PHONE_OF_ROLE = {
-    "debtor": "debtor", "agreed_contact": "contact", "guarantor": "guarantor", "third_party": "stranger",
+    "debtor": "debtor",
+    "agreed_contact": "contact",
+    "guarantor": "guarantor",
+    "third_party": "stranger",
     "unknown": "debtor",
-}  # fmt: skip
+}
 _MESSAGES = {"sms", "im", "email"}
 _SILENT = {"no_answer", "busy", "rejected", "unreachable", "invalid_number"}
 _KEYS = {
-    "collector", "party_says", "turns", "text", "notes", "channel", "at", "seconds", "outcome", "direction", "mode",
-    "party", "relation", "phone", "agency", "collector_id", "org", "name", "caller", "caller_type", "recording",
-    "audio", "visit", "case", "history", "stops", "parameters", "expect", "times", "every",
-}  # fmt: skip
+    "collector",
+    "party_says",
+    "turns",
+    "text",
+    "notes",
+    "channel",
+    "at",
+    "seconds",
+    "outcome",
+    "direction",
+    "mode",
+    "party",
+    "relation",
+    "phone",
+    "agency",
+    "collector_id",
+    "org",
+    "name",
+    "caller",
+    "caller_type",
+    "recording",
+    "audio",
+    "visit",
+    "case",
+    "history",
+    "stops",
+    "parameters",
+    "expect",
+    "times",
+    "every",
+}
 _OFFSET = re.compile(r"^([+-])(\d+)([dhms])(?:\s+(\d{1,2}:\d{2}(?::\d{2})?))?$")
 _CLOCK = re.compile(r"^\d{1,2}:\d{2}(:\d{2})?$")
 _UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
@@ -62,7 +92,11 @@ def as_mapping(rule: Rule, entry: Any) -> dict[str, Any]:
         return {"notes": str(entry), "channel": "visit"}
     if rule.voice.value == "party":
         return {"party_says": str(entry)}
-    return {"collector": str(entry)} if rule.first_channel in {"call", "visit"} else {"text": str(entry)}
+    return (
+        {"collector": str(entry)}
+        if rule.first_channel in {"call", "visit"}
+        else {"text": str(entry)}
+    )
 
 
 def build(rule: Rule, entry: Any) -> Fixture:
@@ -74,17 +108,17 @@ def build(rule: Rule, entry: Any) -> Fixture:
     base = _moment(str(data.get("at", "10:00")), datetime.combine(_day(rule), datetime.min.time()))
     audio: dict[tuple[str, str], Audio] = {}
     events: list[AnyEvent] = list(_cases(data.get("case") or {}, base))
-    number = 0
     for past in data.get("history") or ():
-        for moment, member in _repeated(rule, past, base):
-            number += 1
-            events.append(_interaction(rule, member, moment, f"h{number}", audio))
+        repeated = enumerate(_repeated(rule, past, base), start=len(events))
+        events.extend(_interaction(rule, m, at, f"h{n}", audio) for n, (at, m) in repeated)
     target = _interaction(rule, data, base, "target", audio)
     events.append(target)
     for stop in data.get("stops") or ():
         events.append(_stop(stop, base))
     history = build_histories(events, audio)["case"]
-    index = next(n for n, c in enumerate(history.contacts) if c.interaction.interaction_id == "target")
+    index = next(
+        n for n, c in enumerate(history.contacts) if c.interaction.interaction_id == "target"
+    )
     return Fixture(history, index, data.get("parameters") or {}, data.get("expect") or {})
 
 
@@ -105,7 +139,9 @@ def _moment(text: str, base: datetime) -> datetime:
         return _moment(offset[4], moved) if offset[4] else moved
     if _CLOCK.match(text):
         parts = [int(part) for part in text.split(":")]
-        found = base.replace(hour=parts[0], minute=parts[1], second=parts[2] if len(parts) > 2 else 0)  # noqa: PLR2004
+        found = base.replace(
+            hour=parts[0], minute=parts[1], second=parts[2] if text.count(":") > 1 else 0
+        )
     else:
         try:
             found = datetime.fromisoformat(text)
@@ -130,20 +166,35 @@ def _cases(data: Mapping[str, Any], base: datetime) -> Iterator[CaseUpserted]:
     versions = [{"as_of": "-400d", **{k: v for k, v in data.items() if k != "versions"}}]
     versions += data.get("versions", [])
     for version in versions:
-        fields = {
-            "case_id": "case", "product": "credit_card", "lender_type": "bank", "overdue_since": "2026-02-01",
+        fields: dict[str, Any] = {
+            "case_id": "case",
+            "product": "credit_card",
+            "lender_type": "bank",
+            "overdue_since": "2026-02-01",
             "balance": "12000.00",
             "contacts": [{"phone": PHONES["contact"], "relation": "朋友", "name": "李四"}],
-        }  # fmt: skip
-        fields |= {k: v for k, v in version.items() if k not in {"as_of", "debtor", "contacts", "guarantors"}}
-        fields["debtor"] = {"name": "张三", "phones": [PHONES["debtor"]], **version.get("debtor", {})}
+        }
+        fields |= {
+            k: v
+            for k, v in version.items()
+            if k not in {"as_of", "debtor", "contacts", "guarantors"}
+        }
+        fields["debtor"] = {
+            "name": "张三",
+            "phones": [PHONES["debtor"]],
+            **version.get("debtor", {}),
+        }
         for key in ("contacts", "guarantors"):
             if key in version:
                 fields[key] = [_person(member) for member in version[key]]
         fields["debtor"]["phones"] = [PHONES.get(p, p) for p in fields["debtor"]["phones"]]
         fields = {key: value for key, value in fields.items() if value is not None}
         yield parse_value(
-            {"type": "case.upserted", "timestamp": _moment(version["as_of"], base).isoformat(), "data": fields},
+            {
+                "type": "case.upserted",
+                "timestamp": _moment(version["as_of"], base).isoformat(),
+                "data": fields,
+            },
             CaseUpserted,
         )
 
@@ -157,12 +208,21 @@ def _person(member: Any) -> dict[str, Any]:
 def _stop(stop: Mapping[str, Any], base: datetime) -> StopRequested:
     phone = stop.get("phone", "debtor" if stop.get("by", "debtor") == "debtor" else "contact")
     moment = _moment(str(stop.get("at", "-1d")), base).isoformat()
-    data = {"case_id": "case", "phone": PHONES.get(phone, phone), "at": moment, "by": stop.get("by", "debtor")}
+    data = {
+        "case_id": "case",
+        "phone": PHONES.get(phone, phone),
+        "at": moment,
+        "by": stop.get("by", "debtor"),
+    }
     return parse_value({"type": "stop.requested", "timestamp": moment, "data": data}, StopRequested)
 
 
 def _interaction(
-    rule: Rule, data: Mapping[str, Any], moment: datetime, name: str, audio: dict[tuple[str, str], Audio]
+    rule: Rule,
+    data: Mapping[str, Any],
+    moment: datetime,
+    name: str,
+    audio: dict[tuple[str, str], Audio],
 ) -> InteractionCompleted:
     channel = data.get("channel") or _channel(rule, data)
     outcome = data.get("outcome") or ("answered" if channel == "call" else "done")
@@ -172,12 +232,17 @@ def _interaction(
     role = data.get("party", rule.first_party)
     phone = data.get("phone", _PHONE_OF_ROLE.get(role, "debtor"))
     fields: dict[str, Any] = {
-        "interaction_id": name, "case_id": "case", "agency_id": data.get("agency", "A1"), "channel": channel,
-        "direction": data.get("direction", "outbound"), "mode": data.get("mode", "human"),
-        "started_at": moment.isoformat(), "outcome": outcome,
+        "interaction_id": name,
+        "case_id": "case",
+        "agency_id": data.get("agency", "A1"),
+        "channel": channel,
+        "direction": data.get("direction", "outbound"),
+        "mode": data.get("mode", "human"),
+        "started_at": moment.isoformat(),
+        "outcome": outcome,
         "collector": {"id": data.get("collector_id", "0001"), "org": data.get("org", "诚讯商务")},
         "party": {"role": role, "phone": PHONES.get(phone, phone)},
-    }  # fmt: skip
+    }
     if data.get("name"):
         fields["collector"]["name"] = data["name"]
     if data.get("relation"):
@@ -200,7 +265,11 @@ def _interaction(
         fields |= _visit(data, moment)
     audio[(fields["agency_id"], name)] = _audio(data, moment, fields)
     return parse_value(
-        {"type": "interaction.completed", "timestamp": fields.get("ended_at", fields["started_at"]), "data": fields},
+        {
+            "type": "interaction.completed",
+            "timestamp": fields.get("ended_at", fields["started_at"]),
+            "data": fields,
+        },
         InteractionCompleted,
     )
 
@@ -224,12 +293,19 @@ def _turns(data: Mapping[str, Any], seconds: float) -> list[dict[str, Any]]:
         said.append(("collector", str(data["collector"])))
     step = seconds / max(1, len(said))
     return [
-        {"speaker": speaker, "start": round(n * step, 2), "end": round((n + 1) * step, 2), "text": text}
+        {
+            "speaker": speaker,
+            "start": round(n * step, 2),
+            "end": round((n + 1) * step, 2),
+            "text": text,
+        }
         for n, (speaker, text) in enumerate(said)
     ]
 
 
-def _recording(data: Mapping[str, Any], channel: str, outcome: str, seconds: Any) -> dict[str, Any] | None:
+def _recording(
+    data: Mapping[str, Any], channel: str, outcome: str, seconds: Any
+) -> dict[str, Any] | None:
     given = data.get("recording", True)
     talked = (channel == "call" and outcome in {"answered", "voicemail"}) or channel == "visit"
     if given is False or (given is True and not talked):
@@ -238,14 +314,25 @@ def _recording(data: Mapping[str, Any], channel: str, outcome: str, seconds: Any
     if channel == "visit" and given is True:
         length = data.get("seconds", 1800)
     more = given if isinstance(given, dict) else {}
-    return {"sha256": "0" * 64, "duration_seconds": length, "speakers": ["collector", "party"], **more}
+    return {
+        "sha256": "0" * 64,
+        "duration_seconds": length,
+        "speakers": ["collector", "party"],
+        **more,
+    }
 
 
 def _visit(data: Mapping[str, Any], moment: datetime) -> dict[str, Any]:
     visit = {
-        "appointment": True, "place": "public", "collectors": 2, "id_shown": True, "av_recording": True,
-        "entered": False, "entry_consent": False, **(data.get("visit") or {}),
-    }  # fmt: skip
+        "appointment": True,
+        "place": "public",
+        "collectors": 2,
+        "id_shown": True,
+        "av_recording": True,
+        "entered": False,
+        "entry_consent": False,
+        **(data.get("visit") or {}),
+    }
     ended = visit.pop("ended_at", None)
     for key in ("asked_to_leave_at", "left_at"):
         if visit.get(key) is not None:

@@ -23,7 +23,10 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """How a set of words is built: `kind` is `alt` or `seq`; leaves are texts, "" stands for nothing."""
+    """How a set of words is built: `kind` is `alt` or `seq`.
+
+    Leaves are texts, "" stands for nothing.
+    """
 
     kind: str
     parts: tuple["Tree | str", ...]
@@ -238,7 +241,7 @@ def _sequences(options: Sequence[Sequence[_Node]]) -> list[list[Item]]:
                 tails = _sequences(node.options) + ([[]] if node.optional else [])
                 partial = [[*head, *tail] for head in partial for tail in tails]
             else:
-                partial = [[*head, node] for head in partial]  # type: ignore[list-item]
+                partial = [[*head, node] for head in partial]
             if len(partial) > MAX_ALTERNATIVES:
                 raise PatternError("too many alternatives that hold gaps; split the pattern", 0)
         found += partial
@@ -269,9 +272,7 @@ def _normal(item: Item) -> Item:
     return item
 
 
-def parse_pattern(
-    text: str, lexicon: Mapping[str, Words]
-) -> tuple[tuple[Item, ...], ...]:
+def parse_pattern(text: str, lexicon: Mapping[str, Words]) -> tuple[tuple[Item, ...], ...]:
     """Read a pattern into its alternatives, each a sequence of items.
 
     Raises `PatternError` with the column of the fault.
@@ -292,7 +293,7 @@ def parse_class(texts: Sequence[str], lexicon: Mapping[str, Words]) -> Words:
 
     Raises `PatternError`.
     """
-    options = []
+    options: list[tuple[_Node, ...]] = []
     for text in texts:
         options += _Reader(text, lexicon).options(inside=False)
     group = _Group(tuple(options), optional=False)

@@ -1,10 +1,14 @@
-"""What the patterns of a pack find in one contact, after the guards; every contact is searched once."""
+"""What the patterns of a pack find in one contact, after the guards.
+
+Every contact is searched once.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from rules.compile import Compiled
 from rules.context import Span, Sum, Turn
 from rules.document import Document, Side, Voice
 from rules.events import Speaker
@@ -77,7 +81,9 @@ class Hearing:
         if voice not in self._scans:
             side = self.document.side(voice)
             empty = not side.pieces
-            self._scans[voice] = None if empty else self.pack.matchers[voice].scan(side.text, side.codes)
+            self._scans[voice] = (
+                None if empty else self.pack.matchers[voice].scan(side.text, side.codes)
+            )
         scan = self._scans[voice]
         return [] if scan is None else scan.matches(condition.key)
 
@@ -89,17 +95,27 @@ class Hearing:
         return self._hits[condition.key]
 
     def _judged(self, condition: WordsCondition, matches: list[Match]) -> tuple[Hit, ...]:
-        """The matches that count; of overlapping ones the surest, and guards are asked about no other."""
+        """The matches that count; of overlapping ones the surest.
+
+        And guards are asked about no other.
+        """
         kept: list[Match] = []
-        ranked = sorted(matches, key=lambda match: _rank(condition.entries[match.pattern.entry], match))
+        ranked = sorted(
+            matches, key=lambda match: _rank(condition.entries[match.pattern.entry], match)
+        )
         for match in ranked:
             if any(match.start < other.end and other.start < match.end for other in kept):
                 continue
             entry = condition.entries[match.pattern.entry]
-            if self._applies(condition, entry, match) and self._objection(condition, entry, match) is None:
+            if (
+                self._applies(condition, entry, match)
+                and self._objection(condition, entry, match) is None
+            ):
                 kept.append(match)
         kept.sort(key=lambda match: match.start)
-        hits = (self._hit(condition, condition.entries[match.pattern.entry], match) for match in kept)
+        hits = (
+            self._hit(condition, condition.entries[match.pattern.entry], match) for match in kept
+        )
         return tuple(sorted(hits, key=lambda hit: hit.order))
 
     def candidates(self) -> list[Candidate]:
@@ -135,10 +151,15 @@ class Hearing:
             return None
         raw_end = side.raw_at(match.end) if match.end < len(side.text) else len(side.raw)
         place = Place(
-            text=side.text, codes=side.codes, start=match.start, end=match.end,
+            text=side.text,
+            codes=side.codes,
+            start=match.start,
+            end=match.end,
             words=tuple((start, end) for start, end, _ in match.words),
-            idioms=self._idioms_of(condition.voice), raw_after=_sentence(side.raw, raw_end), exact=match.exact,
-        )  # fmt: skip
+            idioms=self._idioms_of(condition.voice),
+            raw_after=_sentence(side.raw, raw_end),
+            exact=match.exact,
+        )
         return first_objection(place, entry.guards)
 
     def _idioms_of(self, voice: Voice) -> tuple[tuple[int, int], ...]:
@@ -168,7 +189,9 @@ class Hearing:
     def said(self, cue: str) -> tuple[Span, ...]:
         """Places where a cue holds, in order."""
         condition = self.pack.cues.get(cue)
-        return () if condition is None else tuple(hit.span for hit in self.hits(condition) if hit.span)
+        return (
+            () if condition is None else tuple(hit.span for hit in self.hits(condition) if hit.span)
+        )
 
     def turns(self) -> tuple[Turn, ...]:
         """The turns of the contact."""
@@ -200,8 +223,12 @@ class Hearing:
             else:
                 if side.piece_at(start).turn in own:
                     span = self.document.span(Voice.COLLECTOR, start, start + len(codes))
-                    match = "exact" if side.text[start : start + len(codes)] == needle else "phonetic"
-                    return replace(span, quote=needle, match=match, confidence=1 - cost / len(codes))
+                    match = (
+                        "exact" if side.text[start : start + len(codes)] == needle else "phonetic"
+                    )
+                    return replace(
+                        span, quote=needle, match=match, confidence=1 - cost / len(codes)
+                    )
         return None
 
     def silent(self, voice: Voice, turns: int | None) -> bool:
@@ -225,7 +252,7 @@ def _sentence(raw: str, start: int) -> str:
     return tail
 
 
-def _cancelled(patterns: tuple[Any, ...], side: Side, match: Match) -> str | None:
+def _cancelled(patterns: tuple[Compiled, ...], side: Side, match: Match) -> str | None:
     """The cancelling pattern that overlaps or touches the match."""
     low, high = side.turn_span(match.start)
     low, high = max(low - 1, match.start - UNLESS_REACH), min(high + 1, match.end + UNLESS_REACH)

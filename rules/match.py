@@ -1,4 +1,7 @@
-"""Find patterns in a text: two passes of automata, then regular expressions both ways from what they found."""
+"""Find patterns in a text: two passes of automata.
+
+Then regular expressions both ways from what they found.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -82,7 +85,10 @@ class Matcher:
 
 
 class Scan:
-    """What the automata set off in one text; patterns are searched for when their condition is asked for."""
+    """What the automata set off in one text.
+
+    Patterns are searched for when their condition is asked for.
+    """
 
     def __init__(
         self, matcher: Matcher, text: str, codes: str, seeds: dict[int, list[tuple[int, Trigger]]]
@@ -146,7 +152,10 @@ class _Search:
         return list(self.found.values())
 
     def whole(self, start: int, trigger: Trigger) -> None:
-        """Search where a whole trigger stands: what matches by characters matches by sound as well."""
+        """Search where a whole trigger stands.
+
+        What matches by characters matches by sound as well.
+        """
         end = start + len(trigger.code)
         written = self.field.text[start:end] == trigger.text and not trigger.side
         if not self.pattern.may_sound:
@@ -163,14 +172,26 @@ class _Search:
         if reach is None:
             return False
         text = self.field.text
-        words = [(piece.start, piece.end, piece.word) for piece in _split(start, end, trigger, None)]
+        words = [
+            (piece.start, piece.end, piece.word) for piece in _split(start, end, trigger, None)
+        ]
         for n, a, b in reach.groups:
             item = self.pattern.items[n]
             if isinstance(item, Builtin) and not is_builtin(item.name, text[a:b]):
                 return False
             words.append((a, b, text[a:b]))
         quote = text[reach.low : reach.high]
-        self.keep(Match(self.pattern, reach.low, reach.high, tuple(sorted(words)), 0.0, exact=True, quote=quote))
+        self.keep(
+            Match(
+                self.pattern,
+                reach.low,
+                reach.high,
+                tuple(sorted(words)),
+                0.0,
+                exact=True,
+                quote=quote,
+            )
+        )
         return True
 
     def by_sound(self, start: int, end: int, trigger: Trigger, reach: "_Reach") -> None:
@@ -188,7 +209,9 @@ class _Search:
             cost = sum(piece.cost for piece in pieces)
             same = all(text[a:b] == word for a, b, word in words)
             quote = _quote(words, reach.low, reach.high, text)
-            self.keep(Match(self.pattern, reach.low, reach.high, words, cost, exact=same, quote=quote))
+            self.keep(
+                Match(self.pattern, reach.low, reach.high, words, cost, exact=same, quote=quote)
+            )
 
     def piece(self, n: int, start: int, end: int) -> Piece | None:
         """The word of an item that was most likely meant by what was heard."""
@@ -236,7 +259,10 @@ class _Search:
 
 @dataclass(frozen=True, slots=True)
 class _Reach:
-    """Where a match begins and ends, and where its items (number, start, end) stand but for the trigger's."""
+    """Where a match begins and ends, and where its items (number, start.
+
+    End) stand but for the trigger's.
+    """
 
     low: int
     high: int
@@ -244,7 +270,10 @@ class _Reach:
 
 
 def _split(start: int, end: int, trigger: Trigger, codes: str | None) -> list[Piece]:
-    """The words of a trigger in their places; where one syllable is missing or added, in the longest word."""
+    """The words of a trigger in their places.
+
+    Where one syllable is missing or added, in the longest word.
+    """
     words = [word for word in trigger.words if word]
     shift = end - start - len(trigger.code)
     longest = max(range(len(words)), key=lambda n: (len(words[n]), -n))
@@ -287,7 +316,11 @@ def _damage(codes: str, start: int, meant: str, *, stretch: bool) -> int | None:
         return None
     for size in (length - 1, length + 1):
         piece = codes[start : start + size]
-        if len(piece) == size and not any(mark in piece for mark in BREAKS) and _one_apart(piece, meant):
+        if (
+            len(piece) == size
+            and not any(mark in piece for mark in BREAKS)
+            and _one_apart(piece, meant)
+        ):
             return start + size
     return None
 
@@ -295,5 +328,7 @@ def _damage(codes: str, start: int, meant: str, *, stretch: bool) -> int | None:
 def _one_apart(heard: str, meant: str) -> bool:
     """Whether one inserted or missing syllable is all the difference."""
     longer, shorter = (heard, meant) if len(heard) > len(meant) else (meant, heard)
-    at = next((i for i, (a, b) in enumerate(zip(longer, shorter, strict=False)) if a != b), len(shorter))
+    at = next(
+        (i for i, (a, b) in enumerate(zip(longer, shorter, strict=False)) if a != b), len(shorter)
+    )
     return 0 < at < len(shorter) and longer[at + 1 :] == shorter[at:]

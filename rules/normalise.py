@@ -7,10 +7,13 @@ import numpy as np
 import opencc
 from numpy.typing import NDArray
 
-from rules.phonetic import spell
+from rules.phonetic import MAX_BMP, spell
 
 SOFT, HARD, TURN = "，", "。", "\n"
-"""The breaks that are left after normalisation: inside a sentence, between sentences, between turns."""
+"""The breaks that are left after normalisation.
+
+Inside a sentence, between sentences, between turns.
+"""
 BREAKS = SOFT + HARD + TURN
 SEGMENT_JOINT, TURN_JOINT = "\x1e", "\x1f"
 
@@ -20,12 +23,20 @@ _HARD_MARKS = "。.！!？?；;\n\r\v\f\u2028\u2029"
 _DROPPED = "\"'“”‘’`´＂＇\u00ad\ufeff\u2060\u180e嗯呃唔喔哦噢诶欸哎唉啊呀"
 _SYMBOLS = "-_*~/\\|+=^#@&·•・‧∙⋅－＿＊～／＼＋＝＾＃＠＆★☆●○◆◇■□▲△▼▽※→←↑↓§¤°√×÷\ufffd"
 _SPACES = " \t\u00a0\u3000\u2002\u2003\u2009\u202f"
-_ZERO_WIDTH = (*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2061, 0x2070), *range(0xFE00, 0xFE10))
+_ZERO_WIDTH = (
+    *range(0x200B, 0x2010),
+    *range(0x202A, 0x202F),
+    *range(0x2061, 0x2070),
+    *range(0xFE00, 0xFE10),
+)
 _LOOKALIKES = {"巳": "已", "末": "未", "冋": "回", "淸": "清", "囬": "回", "氵": "", "卐": ""}
 
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
 _LONG_DIGITS = re.compile("[零〇一二三四五六七八九幺]{3,}(?![十百千万亿])")
-_DIGIT_WORDS = {word: str(n) for n, word in enumerate("零一二三四五六七八九")} | {"幺": "1", "〇": "0"}
+_DIGIT_WORDS = {word: str(n) for n, word in enumerate("零一二三四五六七八九")} | {
+    "幺": "1",
+    "〇": "0",
+}
 _FILLER = re.compile("那个(?![人种样时地名位同女男老小])|就是说")
 _SYMBOL_RUN = re.compile("[\x01]+")
 _SPACE_RUN = re.compile("[\x02\x03]+")
@@ -36,22 +47,30 @@ _BRIDGE = re.compile(f"[{_HAN}a-z0-9]")
 
 @cache
 def _table() -> NDArray[np.uint16]:
-    """Normal form of each BMP character; small numbers stand for what needs a look at its company."""
+    """Normal form of each BMP character.
+
+    Small numbers stand for what needs a look at its company.
+    """
     table = np.arange(0x10000, dtype=np.uint16)
     for full in range(0xFF01, 0xFF5F):
         table[full] = full - 0xFEE0
     han = [chr(code) for code in (*range(0x3400, 0xA000), *range(0xF900, 0xFB00))]
     simple = opencc.OpenCC("t2s").convert("\n".join(han)).split("\n")
     for char, converted in zip(han, simple, strict=True):
-        if len(converted) == 1 and ord(converted) < 0x10000:
+        if len(converted) == 1 and ord(converted) <= MAX_BMP:
             table[ord(char)] = ord(converted)
     for upper in range(ord("A"), ord("Z") + 1):
         table[upper] = upper + 32
         table[upper + 0xFEE0] = upper + 32
     for chars, value in (
-        (_SYMBOLS, _SYMBOL), (_SOFT_MARKS, ord(SOFT)), (_HARD_MARKS, ord(HARD)), (_SPACES, _SPACE),
-        (_DROPPED, _DROP), (".．", _DOT), (TURN_JOINT, ord(TURN)),
-    ):  # fmt: skip
+        (_SYMBOLS, _SYMBOL),
+        (_SOFT_MARKS, ord(SOFT)),
+        (_HARD_MARKS, ord(HARD)),
+        (_SPACES, _SPACE),
+        (_DROPPED, _DROP),
+        (".．", _DOT),
+        (TURN_JOINT, ord(TURN)),
+    ):
         for char in chars:
             table[ord(char)] = value
     for odd, plain in _LOOKALIKES.items():
@@ -71,8 +90,8 @@ def normalise(raw: str) -> tuple[str, NDArray[np.int32], NDArray[np.int32]]:
     Latin syllables next to Chinese characters become one syllable code each.
     """
     points = np.frombuffer(raw.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    forms = _table()[np.minimum(points, 0xFFFF)]
-    forms[points > 0xFFFF] = _SYMBOL
+    forms = _table()[np.minimum(points, MAX_BMP)]
+    forms[points > MAX_BMP] = _SYMBOL
     ends = np.arange(1, len(forms) + 1, dtype=np.int32)
     draft = forms.tobytes().decode("utf-16-le", "surrogatepass")
     _mend(draft, forms, ends)
@@ -130,7 +149,7 @@ def _splits_single(draft: str, start: int, end: int) -> bool:
     before, after = draft[start - 1], draft[end]
     if before.isascii() != after.isascii():
         return True
-    alone_before = start < 2 or not _BRIDGE.match(draft[start - 2])
+    alone_before = start <= 1 or not _BRIDGE.match(draft[start - 2])
     alone_after = end + 1 >= len(draft) or not _BRIDGE.match(draft[end + 1])
     return alone_before or alone_after
 
@@ -149,7 +168,10 @@ def _settle_latin(draft: str, forms: NDArray[np.uint16], ends: NDArray[np.int32]
 
 @cache
 def _clean() -> re.Pattern[str]:
-    """Texts that are their own normal form: plain Chinese words, fillers and digit words not among them."""
+    """Texts that are their own normal form.
+
+    Plain Chinese words, fillers and digit words not among them.
+    """
     table = _table()
     care = set(_DIGIT_WORDS) | set("那就")
     kept = [chr(c) for c in range(0x3400, 0xA000) if table[c] == c and chr(c) not in care]

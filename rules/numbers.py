@@ -1,4 +1,7 @@
-"""Numbers in normal-form text, spoken or written: sums of money, and what pattern builtins match."""
+"""Numbers in normal-form text, spoken or written.
+
+Sums of money, and what pattern builtins match.
+"""
 
 import re
 from collections.abc import Iterator
@@ -7,9 +10,18 @@ from functools import lru_cache
 
 _DIGIT = "0-9零〇一二两三四五六七八九俩仨幺"
 _SCALE = {"十": 10, "百": 100, "千": 1000, "k": 1000, "万": 10_000, "w": 10_000, "亿": 100_000_000}
-_VALUES = {c: n for n, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "俩": 2, "仨": 3, "幺": 1}
+_VALUES = {c: n for n, c in enumerate("零一二三四五六七八九")} | {
+    "〇": 0,
+    "两": 2,
+    "俩": 2,
+    "仨": 3,
+    "幺": 1,
+}
 
-_NUMBER = f"[{_DIGIT}]+(?:[.点][{_DIGIT}]+)?(?:[十百千万亿kw][{_DIGIT}]*(?:[.点][{_DIGIT}]+)?)*|十[{_DIGIT}]?[{_DIGIT}十百千万亿]*"
+_NUMBER = (
+    f"[{_DIGIT}]+(?:[.点][{_DIGIT}]+)?(?:[十百千万亿kw][{_DIGIT}]*(?:[.点][{_DIGIT}]"
+    f"+)?)*|十[{_DIGIT}]?[{_DIGIT}十百千万亿]*"
+)
 _UNIT = "(?:[元块]钱?|圆|人民币|rmb)"
 _SMALL = f"(?:[{_DIGIT}]+[毛角](?:[{_DIGIT}]+分?)?|[{_DIGIT}])"
 _ROUGH_BEFORE = "约|大概|差不多|将近|近|快"
@@ -20,18 +32,27 @@ BUILTINS: dict[str, str] = {
         f"|[{_DIGIT}十几]+(?:[.点][{_DIGIT}]+)?[百千万kw](?:[{_DIGIT}十百千多来几余]*)"
         f"|[0-9]{{3,}}(?:[.][0-9]{{1,2}})?)"
     ),
-    "duration": f"(?:(?:{_NUMBER}|半|几)个?(?:多)?(?:小时|钟头|分钟|天|日内|周|星期|礼拜|月|年)(?:之?内|以内)?)",
-    "date": (
-        "(?:今天|今日|今晚|明天|明日|明早|后天|下周[一二三四五六日天]?|下礼拜[一二三四五六天]?|本周[一二三四五六日]?"
-        f"|这周[一二三四五六日]?|周[一二三四五六日]|礼拜[一二三四五六天]|月底|(?:[0-9一二三四五六七八九十]+月)?(?:{_NUMBER})[号日])"
+    "duration": (
+        f"(?:(?:{_NUMBER}|半|几)个?(?:多)?(?:小时|钟头|分钟|天|日内|周|星期|礼拜|月|年)("
+        f"?:之?内|以内)?)"
     ),
-    "clock": f"(?:(?:上午|下午|中午|晚上|早上|凌晨)?(?:{_NUMBER})(?:点半?|时)(?:{_NUMBER}分?)?(?:之?前|以前|整)?|[0-9]{{1,2}}，[0-9]{{2}})",
+    "date": (
+        "(?:今天|今日|今晚|明天|明日|明早|后天|下周[一二三四五六日天]?|下礼拜[一二三四五六天]?|"
+        "本周[一二三四五六日]?"
+        f"|这周[一二三四五六日]?|周[一二三四五六日]|礼拜[一二三四五六天]|月底|(?:"
+        f"[0-9一二三四五六七八九十]+月)?(?:{_NUMBER})[号日])"
+    ),
+    "clock": (
+        f"(?:(?:上午|下午|中午|晚上|早上|凌晨)?(?:{_NUMBER})(?:点半?|时)(?:{_NUMBER}分?)"
+        f"?(?:之?前|以前|整)?|[0-9]{{1,2}}，[0-9]{{2}})"
+    ),
 }
-"""Regular expressions over normal-form text for the classes that patterns may name without defining."""
+"""Expressions over normal-form text for the classes that patterns may name without defining."""
 
 NUMBER_START, NUMBER_REST = "\uf8ff", "\uf8fe"
 _ANY = re.compile(
-    "|".join(BUILTINS[name] for name in ("amount", "clock", "duration", "date")) + f"|(?:{_NUMBER}){{2,}}"
+    "|".join(BUILTINS[name] for name in ("amount", "clock", "duration", "date"))
+    + f"|(?:{_NUMBER}){{2,}}"
 )
 
 
@@ -41,7 +62,10 @@ def number_spans(text: str) -> list[tuple[int, int]]:
 
 
 def masked(text: str, spans: list[tuple[int, int]]) -> str:
-    """The text (or its codes) with each number replaced by marks, so that a search finds numbers at once."""
+    """The text (or its codes) with each number replaced by marks.
+
+    So that a search finds numbers at once.
+    """
     parts: list[str] = []
     at = 0
     for start, end in spans:
@@ -54,6 +78,7 @@ def masked(text: str, spans: list[tuple[int, int]]) -> str:
 def is_builtin(name: str, text: str) -> bool:
     """Whether the whole text is a number of this kind."""
     return re.fullmatch(BUILTINS[name], text) is not None
+
 
 _AMOUNT = re.compile(BUILTINS["amount"])
 _NOT_MONEY = re.compile("[年月日号天点个分期次位岁楼栋室度%％秒人名页遍通]")
@@ -80,7 +105,11 @@ def _spoken_value(body: str) -> Decimal | None:
             figure = _figure(digits) if digits else Decimal(1 if scale == 10 and not section else 0)  # noqa: PLR2004
             digits = ""
             if scale >= 10_000:  # noqa: PLR2004  万 and 亿 close a section
-                total = (total + section + figure) * scale if total == 0 else total + (section + figure) * scale
+                total = (
+                    (total + section + figure) * scale
+                    if total == 0
+                    else total + (section + figure) * scale
+                )
                 section = Decimal(0)
             else:
                 section += figure * scale
@@ -124,7 +153,9 @@ def sums(text: str) -> Iterator[tuple[int, int, Decimal, bool]]:
 
 def _sum_value(text: str) -> Decimal | None:
     body = re.sub("[多来几余整钱圆]|人民币|rmb|左右", "", text)
-    whole, unit, rest = re.split("([元块])", body, maxsplit=1) if re.search("[元块]", body) else (body, "", "")
+    whole, unit, rest = (
+        re.split("([元块])", body, maxsplit=1) if re.search("[元块]", body) else (body, "", "")
+    )
     value = value_of(whole)
     if value is None or not unit or not rest:
         return value

@@ -1,4 +1,7 @@
-"""Ordinary collection talk: what triggers of patterns are weighed against, so that rare words trigger first."""
+"""Ordinary collection talk: what triggers of patterns are weighed against.
+
+So that rare words trigger first.
+"""
 
 from collections import Counter
 from functools import cache

@@ -19,10 +19,10 @@ from rules.quota import check_quota
 from rules.rule import (
     Article,
     Condition,
+    NotChecked,
     Pack,
     PackError,
     Parameter,
-    NotChecked,
     Problem,
     Rule,
     Tests,
@@ -35,13 +35,39 @@ from rules.when import Reader, Setting, default_guards
 _FILE_KEYS = {"family", "title", "lexicon", "lexicon+", "idioms", "cues", "rules", "not_checked"}
 _PACK_KEYS = {"pack", "version", "title", "untrusted_limit"}
 _ARTICLE_KEYS = {
-    "id", "instrument", "article", "text", "label", "source", "effective_from", "effective_to", "published_as",
-    "basis", "note",
-}  # fmt: skip
+    "id",
+    "instrument",
+    "article",
+    "text",
+    "label",
+    "source",
+    "effective_from",
+    "effective_to",
+    "published_as",
+    "basis",
+    "note",
+}
 _RULE_KEYS = {
-    "id", "title", "severity", "disposition", "articles", "basis", "speaker", "channels", "parties", "modes",
-    "directions", "outcomes", "effective", "parameters", "guards", "when", "why", "coverage", "tests",
-}  # fmt: skip
+    "id",
+    "title",
+    "severity",
+    "disposition",
+    "articles",
+    "basis",
+    "speaker",
+    "channels",
+    "parties",
+    "modes",
+    "directions",
+    "outcomes",
+    "effective",
+    "parameters",
+    "guards",
+    "when",
+    "why",
+    "coverage",
+    "tests",
+}
 _REQUIRED = ("id", "title", "severity", "articles", "basis", "when", "why", "tests")
 _BASES = {"law", "guideline", "policy"}
 _RULE_ID = re.compile("^[A-Z]{3}-[0-9]{2}[a-z]?$")
@@ -90,15 +116,27 @@ def parse(files: Mapping[str, str]) -> Pack:
         _not_checked(sheet, draft)
     _versions(draft)
     if draft.problems:
-        raise PackError(tuple(sorted(draft.problems, key=lambda p: (p.file, p.line, p.column, p.message))))
+        raise PackError(
+            tuple(sorted(draft.problems, key=lambda p: (p.file, p.line, p.column, p.message)))
+        )
     return Pack(
-        name=name, version=version, digest=_digest(files), title=title,
-        rules=tuple(sorted(draft.rules, key=lambda rule: (rule.id, rule.effective_from or date.min))),
-        articles=draft.articles, families=draft.families, cues=draft.cues, conditions=reader.conditions,
-        matchers={voice: Matcher(reader.patterns[voice]) for voice in Voice}, unless=reader.unless,
-        idioms=_idioms(list(sheets.values()), draft), untrusted_limit=limit,
+        name=name,
+        version=version,
+        digest=_digest(files),
+        title=title,
+        rules=tuple(
+            sorted(draft.rules, key=lambda rule: (rule.id, rule.effective_from or date.min))
+        ),
+        articles=draft.articles,
+        families=draft.families,
+        cues=draft.cues,
+        conditions=reader.conditions,
+        matchers={voice: Matcher(reader.patterns[voice]) for voice in Voice},
+        unless=reader.unless,
+        idioms=_idioms(list(sheets.values()), draft),
+        untrusted_limit=limit,
         not_checked=tuple(sorted(draft.not_checked, key=lambda item: item.id)),
-    )  # fmt: skip
+    )
 
 
 def _digest(files: Mapping[str, str]) -> str:
@@ -113,7 +151,9 @@ def _only(value: Value, allowed: set[str], draft: _Draft) -> None:
     for key, member in value.data.items():
         if key not in allowed:
             draft.problems.append(
-                member.problem(f"unknown key {key!r}; expected one of: {', '.join(sorted(allowed))}")
+                member.problem(
+                    f"unknown key {key!r}; expected one of: {', '.join(sorted(allowed))}"
+                )
             )
 
 
@@ -143,13 +183,22 @@ def _head(head: Value | None, draft: _Draft) -> tuple[str, str, Title, float]:
     if not isinstance(limit, int | float) or not 0 < limit <= 1:
         draft.problems.append(head.problem("untrusted_limit must lie in (0, 1]"))
         limit = 0.4
-    return str(data.get("pack")), str(data.get("version")), _title(head, "title", draft), float(limit)
+    return (
+        str(data.get("pack")),
+        str(data.get("version")),
+        _title(head, "title", draft),
+        float(limit),
+    )
 
 
 def _title(value: Value, key: str, draft: _Draft) -> Title:
     member = value.data.get(key)
     data = member.plain() if member else None
-    if isinstance(data, dict) and set(data) == {"zh", "en"} and all(isinstance(t, str) and t for t in data.values()):
+    if (
+        isinstance(data, dict)
+        and set(data) == {"zh", "en"}
+        and all(isinstance(t, str) and t for t in data.values())
+    ):
         return Title(data["zh"], data["en"])
     draft.problems.append((member or value).problem(f"{key} must be a mapping of zh and en"))
     return Title("", "")
@@ -173,7 +222,11 @@ def _articles(sheet: Value, draft: _Draft) -> None:
             continue
         _only(value, _ARTICLE_KEYS, draft)
         data = value.plain()
-        missing = [key for key in ("id", "instrument", "article", "text", "label", "source") if not data.get(key)]
+        missing = [
+            key
+            for key in ("id", "instrument", "article", "text", "label", "source")
+            if not data.get(key)
+        ]
         if missing:
             draft.problems.append(value.problem(f"{', '.join(missing)} missing"))
             continue
@@ -186,10 +239,16 @@ def _articles(sheet: Value, draft: _Draft) -> None:
             draft.problems.append(value.problem(f"article {data['id']!r} appears twice"))
         published = data.get("published_as")
         draft.articles[str(data["id"])] = Article(
-            str(data["id"]), _title(value, "instrument", draft), str(data["article"]), str(data["text"]), label,
-            str(data["source"]), _date(value.data.get("effective_from"), draft),
-            _date(value.data.get("effective_to"), draft), None if published is None else str(published),
-        )  # fmt: skip
+            str(data["id"]),
+            _title(value, "instrument", draft),
+            str(data["article"]),
+            str(data["text"]),
+            label,
+            str(data["source"]),
+            _date(value.data.get("effective_from"), draft),
+            _date(value.data.get("effective_to"), draft),
+            None if published is None else str(published),
+        )
 
 
 def _lexicon(sheets: list[Value], draft: _Draft) -> None:
@@ -198,9 +257,13 @@ def _lexicon(sheets: list[Value], draft: _Draft) -> None:
     for sheet in sheets:
         for name, value in _members(sheet, "lexicon", draft):
             if not _CLASS_NAME.match(name):
-                draft.problems.append(value.problem("a class name is lower case letters, digits and _"))
+                draft.problems.append(
+                    value.problem("a class name is lower case letters, digits and _")
+                )
             if name in raw:
-                draft.problems.append(value.problem(f"class {name!r} is defined twice; use lexicon+ to add words"))
+                draft.problems.append(
+                    value.problem(f"class {name!r} is defined twice; use lexicon+ to add words")
+                )
             raw.setdefault(name, []).extend(value.items())
     for sheet in sheets:
         for name, value in _members(sheet, "lexicon+", draft):
@@ -214,7 +277,11 @@ def _lexicon(sheets: list[Value], draft: _Draft) -> None:
 
 
 def _resolve(
-    name: str, raw: dict[str, list[Value]], done: dict[str, Words], path: tuple[str, ...], draft: _Draft
+    name: str,
+    raw: dict[str, list[Value]],
+    done: dict[str, Words],
+    path: tuple[str, ...],
+    draft: _Draft,
 ) -> None:
     if name in done:
         return
@@ -232,7 +299,9 @@ def _resolve(
             parse_class([text], done)
             texts.append(text)
         except PatternError as error:
-            draft.problems.append(value.problem(f"in {text!r} at character {error.column + 1}: {error}"))
+            draft.problems.append(
+                value.problem(f"in {text!r} at character {error.column + 1}: {error}")
+            )
     done.setdefault(name, parse_class(texts, done) if texts else _NOTHING)
 
 
@@ -268,7 +337,9 @@ def _rules(sheet: Value, reader: Reader, draft: _Draft) -> None:
     family = sheet.data.get("family")
     code = str(family.data) if family else ""
     if not re.fullmatch("[A-Z]{3}", code):
-        draft.problems.append((family or sheet).problem("rules need a family of three capital letters"))
+        draft.problems.append(
+            (family or sheet).problem("rules need a family of three capital letters")
+        )
     if code not in draft.families or not draft.families[code].zh:
         draft.families[code] = _title(sheet, "title", draft)
     for value in rules.items():
@@ -281,7 +352,9 @@ def _rules(sheet: Value, reader: Reader, draft: _Draft) -> None:
 
 
 def _names(value: Value | None, kind: Any, reader: Reader) -> tuple[str, ...]:
-    found = [reader.choice(member, kind) for member in value.items()] if value and value.data else []
+    found = (
+        [reader.choice(member, kind) for member in value.items()] if value and value.data else []
+    )
     return tuple(item.value for item in found if item)
 
 
@@ -295,9 +368,13 @@ def _rule(value: Value, family: str, reader: Reader, draft: _Draft) -> Rule | No
     if len(draft.problems) > before:
         return None
     if not _RULE_ID.match(str(data["id"].data)):
-        draft.problems.append(data["id"].problem("an id is three capital letters, a dash, two digits"))
+        draft.problems.append(
+            data["id"].problem("an id is three capital letters, a dash, two digits")
+        )
     if data["basis"].data not in _BASES:
-        draft.problems.append(data["basis"].problem(f"basis must be one of: {', '.join(sorted(_BASES))}"))
+        draft.problems.append(
+            data["basis"].problem(f"basis must be one of: {', '.join(sorted(_BASES))}")
+        )
     voice = reader.voice(data.get("speaker"), Voice.COLLECTOR)
     guards = reader.guards(data.get("guards"), default_guards(voice))
     when: Condition | None = reader.condition(data["when"], Setting(voice, guards))
@@ -307,23 +384,39 @@ def _rule(value: Value, family: str, reader: Reader, draft: _Draft) -> Rule | No
     disposition = reader.choice(data.get("disposition"), Disposition) or Disposition.VIOLATION
     severity = reader.choice(data["severity"], Severity)
     if voice is Voice.PARTY and disposition is Disposition.VIOLATION:
-        draft.problems.append(value.problem("the party's own words can be a signal or a review, no violation"))
+        draft.problems.append(
+            value.problem("the party's own words can be a signal or a review, no violation")
+        )
     rule = None
     if when is not None and severity is not None:
         rule = Rule(
-            id=str(data["id"].data), family=family, title=_title(value, "title", draft), severity=severity,
-            disposition=disposition, articles=_citations(data["articles"], draft), basis=str(data["basis"].data),
-            voice=voice, channels=frozenset(channels), parties=frozenset(parties),
+            id=str(data["id"].data),
+            family=family,
+            title=_title(value, "title", draft),
+            severity=severity,
+            disposition=disposition,
+            articles=_citations(data["articles"], draft),
+            basis=str(data["basis"].data),
+            voice=voice,
+            channels=frozenset(channels),
+            parties=frozenset(parties),
             modes=frozenset(_names(data.get("modes"), Mode, reader)),
-            directions=frozenset(str(m.data) for m in data["directions"].items()) if "directions" in data else frozenset(),
+            directions=frozenset(str(m.data) for m in data["directions"].items())
+            if "directions" in data
+            else frozenset(),
             outcomes=frozenset(_names(data.get("outcomes"), ContactOutcome, reader)),
-            effective_from=_date(effective.get("from"), draft), effective_to=_date(effective.get("to"), draft),
-            parameters=_parameters(data.get("parameters"), draft), when=when, why=_title(value, "why", draft),
+            effective_from=_date(effective.get("from"), draft),
+            effective_to=_date(effective.get("to"), draft),
+            parameters=_parameters(data.get("parameters"), draft),
+            when=when,
+            why=_title(value, "why", draft),
             coverage=str(data["coverage"].data).strip() if "coverage" in data else "",
-            tests=_tests(data["tests"], draft), file=value.file, line=value.line,
+            tests=_tests(data["tests"], draft),
+            file=value.file,
+            line=value.line,
             first_channel=channels[0] if channels and "call" not in channels else "call",
             first_party=parties[0] if parties else "debtor",
-        )  # fmt: skip
+        )
         draft.problems += [value.problem(f"{rule.id}: {text}") for text in check_quota(rule)]
     return rule
 
@@ -357,7 +450,9 @@ def _citations(value: Value, draft: _Draft) -> tuple[str, ...]:
         if article is None:
             draft.problems.append(member.problem(f"no article is called {member.data!r}"))
         elif set(article.label) <= {"U", "+"}:
-            draft.problems.append(member.problem(f"article {member.data!r} is not verified (U) and cannot be cited"))
+            draft.problems.append(
+                member.problem(f"article {member.data!r} is not verified (U) and cannot be cited")
+            )
         found.append(str(member.data))
     if not found:
         draft.problems.append(value.problem("a rule cites at least one article"))
@@ -378,23 +473,38 @@ def _parameters(value: Value | None, draft: _Draft) -> tuple[Parameter, ...]:
         _only(member, {"default", "min", "max", "choices", "label", "basis", "unit"}, draft)
         data = member.plain()
         parameter = Parameter(
-            name, data["default"], data.get("min"), data.get("max"), tuple(data.get("choices") or ()),
-            _title(member, "label", draft), str(data.get("basis", "policy")),
-        )  # fmt: skip
+            name,
+            data["default"],
+            data.get("min"),
+            data.get("max"),
+            tuple(data.get("choices") or ()),
+            _title(member, "label", draft),
+            str(data.get("basis", "policy")),
+        )
         if parameter.basis not in _BASES:
-            draft.problems.append(member.problem(f"basis must be one of: {', '.join(sorted(_BASES))}"))
+            draft.problems.append(
+                member.problem(f"basis must be one of: {', '.join(sorted(_BASES))}")
+            )
         found.append(parameter)
     return tuple(found)
 
 
 def _tests(value: Value, draft: _Draft) -> Tests:
     if not isinstance(value.data, dict):
-        draft.problems.append(value.problem("tests must be a mapping of hits, misses, heard, boundary"))
+        draft.problems.append(
+            value.problem("tests must be a mapping of hits, misses, heard, boundary")
+        )
         return Tests()
     _only(value, {"hits", "misses", "heard", "boundary"}, draft)
     data = value.plain()
     boundary = data.get("boundary") or {}
-    parts = [data.get("hits"), data.get("misses"), data.get("heard"), boundary.get("hits"), boundary.get("misses")]
+    parts = [
+        data.get("hits"),
+        data.get("misses"),
+        data.get("heard"),
+        boundary.get("hits"),
+        boundary.get("misses"),
+    ]
     return Tests(*(tuple(part or ()) for part in parts))
 
 
@@ -404,8 +514,13 @@ def _versions(draft: _Draft) -> None:
     for rule in draft.rules:
         for other in by_id.setdefault(rule.id, []):
             starts, ends = rule.effective_from or date.min, rule.effective_to or date.max
-            if starts <= (other.effective_to or date.max) and (other.effective_from or date.min) <= ends:
+            if (
+                starts <= (other.effective_to or date.max)
+                and (other.effective_from or date.min) <= ends
+            ):
                 draft.problems.append(
-                    Problem(rule.file, rule.line, 1, f"{rule.id} is defined twice for the same days")
+                    Problem(
+                        rule.file, rule.line, 1, f"{rule.id} is defined twice for the same days"
+                    )
                 )
         by_id[rule.id].append(rule)

@@ -13,7 +13,7 @@ _CLOCK = re.compile("^(?:[01][0-9]|2[0-4]):[0-5][0-9]$")
 def resolve(pack: Pack, overrides: Overrides | None) -> dict[str, dict[str, Any]]:
     """Values of all parameters, by rule id.
 
-    Raises `ParameterError` for an unknown rule or parameter, a wrong type, or a value out of bounds.
+    Raises `ParameterError` for an unknown rule or parameter, a wrong type, a value out of bounds.
     """
     known = {rule.id for rule in pack.rules}
     for rule_id in overrides or {}:
@@ -39,7 +39,9 @@ def _checked(rule: str, parameter: Parameter, value: object) -> object:
         isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool)
     )
     if not same:
-        raise ParameterError(rule, parameter.name, f"must be of the kind of its default, {default!r}")
+        raise ParameterError(
+            rule, parameter.name, f"must be of the kind of its default, {default!r}"
+        )
     if isinstance(default, str) and _CLOCK.match(default) and not _CLOCK.match(str(value)):
         raise ParameterError(rule, parameter.name, "must be a clock, for example 22:00")
     if isinstance(value, list) and not all(isinstance(member, str) for member in value):
@@ -47,7 +49,7 @@ def _checked(rule: str, parameter: Parameter, value: object) -> object:
     if parameter.choices and value not in parameter.choices:
         raise ParameterError(rule, parameter.name, f"must be one of {', '.join(parameter.choices)}")
     low, high = parameter.minimum, parameter.maximum
-    if (low is not None and value < low) or (high is not None and value > high):  # type: ignore[operator]
+    if (low is not None and value < low) or (high is not None and value > high):
         bounds = f"{low if low is not None else 'any'} to {high if high is not None else 'any'}"
         raise ParameterError(rule, parameter.name, f"{value!r} is outside its bounds, {bounds}")
     return value

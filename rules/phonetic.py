@@ -8,36 +8,111 @@ from numpy.typing import NDArray
 from pypinyin import Style, lazy_pinyin
 from pypinyin.constants import PINYIN_DICT
 
+MAX_BMP = 0xFFFF
 CODE_BASE = 0xE000
 """Codes lie in the private use area, so that a code string never looks like text."""
 
 _TONES = str.maketrans("āáǎàēéěèīíǐìōóǒòūúǔùǖǘǚǜüńňǹḿê", "aaaaeeeeiiiioooouuuuvvvvvnnnme")
 _SYLLABLE = re.compile(r"^(b|p|m|f|d|t|n|l|g|k|h|j|q|x|zh|ch|sh|r|z|c|s|y|w)?([aeiouvngr]+)$")
 _INITIAL_FOLDS = {"zh": "z", "ch": "c", "sh": "s", "n": "l", "f": "h"}
-_GLIDES = {"yi": "i", "yin": "in", "ying": "in", "you": "iu", "yong": "iong", "yu": "v", "yue": "ve"}
+_GLIDES = {
+    "yi": "i",
+    "yin": "in",
+    "ying": "in",
+    "you": "iu",
+    "yong": "iong",
+    "yu": "v",
+    "yue": "ve",
+}
 _GLIDES |= {"yuan": "van", "yun": "vn", "wu": "u", "wei": "ui", "wen": "un", "weng": "un"}
-# fmt: off
 _NEAR_INITIALS = (
-    "bp", "dt", "gk", "kh", "gh", "jq", "qx", "jx", "zc", "cs", "zs", "rl", "ml", "zj", "cq", "sx",
-    "l", "qt", "dz", "ct", "kt", "pt",
+    "bp",
+    "dt",
+    "gk",
+    "kh",
+    "gh",
+    "jq",
+    "qx",
+    "jx",
+    "zc",
+    "cs",
+    "zs",
+    "rl",
+    "ml",
+    "zj",
+    "cq",
+    "sx",
+    "l",
+    "qt",
+    "dz",
+    "ct",
+    "kt",
+    "pt",
 )
 _NEAR_FINALS = (
-    ("o", "uo"), ("o", "u"), ("u", "ou"), ("ao", "ou"), ("uo", "ou"), ("e", "uo"), ("e", "ie"),
-    ("ai", "ei"), ("ei", "ui"), ("ei", "i"), ("ie", "ei"), ("i", "v"), ("i", "ie"), ("i", "e"), ("i", "in"),
-    ("in", "en"), ("in", "un"), ("in", "ian"), ("en", "un"), ("en", "an"), ("an", "uan"), ("an", "ian"),
-    ("ian", "van"), ("ian", "in"), ("uan", "van"), ("un", "vn"), ("in", "vn"), ("ong", "en"), ("ong", "un"),
-    ("iong", "ong"), ("u", "v"), ("u", "iu"), ("ou", "iu"), ("a", "ia"), ("a", "ua"), ("a", "e"), ("ie", "ve"),
-    ("e", "en"), ("ian", "ie"), ("a", "ao"), ("ai", "an"), ("ong", "uan"), ("en", "o"), ("ia", "ian"), ("van", "vn"),
-    ("uo", "u"), ("ai", "uai"), ("an", "a"), ("iao", "ao"), ("a", "ai"), ("uei", "ui"), ("iu", "v"), ("o", "e"),
+    ("o", "uo"),
+    ("o", "u"),
+    ("u", "ou"),
+    ("ao", "ou"),
+    ("uo", "ou"),
+    ("e", "uo"),
+    ("e", "ie"),
+    ("ai", "ei"),
+    ("ei", "ui"),
+    ("ei", "i"),
+    ("ie", "ei"),
+    ("i", "v"),
+    ("i", "ie"),
+    ("i", "e"),
+    ("i", "in"),
+    ("in", "en"),
+    ("in", "un"),
+    ("in", "ian"),
+    ("en", "un"),
+    ("en", "an"),
+    ("an", "uan"),
+    ("an", "ian"),
+    ("ian", "van"),
+    ("ian", "in"),
+    ("uan", "van"),
+    ("un", "vn"),
+    ("in", "vn"),
+    ("ong", "en"),
+    ("ong", "un"),
+    ("iong", "ong"),
+    ("u", "v"),
+    ("u", "iu"),
+    ("ou", "iu"),
+    ("a", "ia"),
+    ("a", "ua"),
+    ("a", "e"),
+    ("ie", "ve"),
+    ("e", "en"),
+    ("ian", "ie"),
+    ("a", "ao"),
+    ("ai", "an"),
+    ("ong", "uan"),
+    ("en", "o"),
+    ("ia", "ian"),
+    ("van", "vn"),
+    ("uo", "u"),
+    ("ai", "uai"),
+    ("an", "a"),
+    ("iao", "ao"),
+    ("a", "ai"),
+    ("uei", "ui"),
+    ("iu", "v"),
+    ("o", "e"),
 )
 _PALATALS = (("z", "j"), ("c", "q"), ("s", "x"))
 _MEDIALS = (("an", "ian"), ("ao", "iao"), ("ou", "iu"), ("a", "ia"), ("en", "in"))
 """Together: 山 and 先, 找 and 脚, which an accent or a bad line brings close."""
-# fmt: on
 
 _HETERONYMS = frozenset(
-    "还行长重乐得了地着都大差调弹藏传朝参觉角教量率没难宁强曲数说提吓血载扎折转钻处担当倒分供号喝和会假降结禁卷卡空缝模磨干给更好几见奇切塞散色省盛似"
-    "挑通为相兴要应与只种落露绿陆脉埋蔓秘泥呢区任撒恶便薄背奔别伯泊叉单的丁发佛否父盖骨冠观贯核哄华划晃混济系夹监将劲据圈"
+    "还行长重乐得了地着都大差调弹藏传朝参觉角教量率没难宁强曲数说提吓血载扎折转钻处担当倒分"
+    "供号喝和会假降结禁卷卡空缝模磨干给更好几见奇切塞散色省盛似"
+    "挑通为相兴要应与只种落露绿陆脉埋蔓秘泥呢区任撒恶便薄背奔别伯泊叉单的丁发佛否父盖骨冠观"
+    "贯核哄华划晃混济系夹监将劲据圈"
 )
 """Characters with more than one common reading: words that hold them are read as phrases, too."""
 
@@ -71,7 +146,7 @@ def _inventory() -> tuple[dict[tuple[str, str], str], dict[int, str]]:
     """Code of each folded syllable, and code of each character by its first reading."""
     first: dict[int, tuple[str, str]] = {}
     for codepoint, readings in PINYIN_DICT.items():
-        if codepoint > 0xFFFF:
+        if codepoint > MAX_BMP:
             continue
         folded = _fold(_toneless(readings.split(",")[0]))
         if folded is not None:
@@ -108,7 +183,7 @@ def readings(text: str) -> tuple[str, ...]:
     by_table = encode(text)
     if not any(char in _HETERONYMS for char in text):
         return (by_table,)
-    spoken = lazy_pinyin(text, style=Style.NORMAL, errors=lambda rest: list(rest))
+    spoken = lazy_pinyin(text, style=Style.NORMAL, errors=lambda rest: list(rest))  # type: ignore[arg-type,return-value]  # noqa: PLW0108
     if len(spoken) != len(text):
         return (by_table,)
     by_phrase = "".join(
@@ -142,7 +217,9 @@ def neighbours() -> dict[str, str]:
     """For each code the codes that are easily taken for it, itself not among them."""
     syllables = _inventory()[0]
     return {
-        code: "".join(other for twin, other in syllables.items() if twin != pair and _alike(pair, twin))
+        code: "".join(
+            other for twin, other in syllables.items() if twin != pair and _alike(pair, twin)
+        )
         for pair, code in syllables.items()
     }
 
@@ -162,14 +239,22 @@ def _spellings() -> tuple[dict[str, str], re.Pattern[str]]:
         for reading in readings_.split(","):
             plain = _toneless(reading)
             code = _syllable_code(plain)
-            if code is not None and len(plain) > 1 and plain.isascii() and re.search("[aeiouv]", plain):
+            if (
+                code is not None
+                and len(plain) > 1
+                and plain.isascii()
+                and re.search("[aeiouv]", plain)
+            ):
                 spelled[plain] = code
     longest_first = sorted(spelled, key=lambda item: (-len(item), item))
     return spelled, re.compile("|".join(longest_first))
 
 
 def spell(latin: str) -> list[tuple[int, int, str]] | None:
-    """Cut a run of Latin letters into pinyin syllables (start, end, code); None if it is not pinyin."""
+    """Cut a run of Latin letters into pinyin syllables (start, end, code).
+
+    None if it is not pinyin.
+    """
     spelled, pattern = _spellings()
     found: list[tuple[int, int, str]] = []
     at = 0

@@ -1,4 +1,7 @@
-"""Whether a match by sound may have been meant: what it costs, and whether it makes sense as it was heard."""
+"""Whether a match by sound may have been meant.
+
+What it costs, and whether it makes sense as it was heard.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +14,16 @@ from rules.phonetic import distance
 
 NEAR, WRONG = 0.5, 1.0
 REPAIRABLE, STRETCHABLE, LONG = 4, 5, 6
-"""Syllables from which a word survives a wrong syllable, a missing one; and from which a match is long."""
+"""Syllables from which a word survives a wrong syllable, a missing one.
+
+And from which a match is long.
+"""
 
 EVERYDAY = frozenset(
-    "的得地了是在我你您他她它们这那有不就也都要会能可以和与跟对把被让给到去来上下里说想着过吧吗呢嘛很太再又还没别请好行先后多少大小"
-    "一二三四五六七八九十两几个位天号月年点分块元万千百钱款人事家话看问做用为从因所但如果只最更已将该或者谁哪怎么什名叫找打等"
+    "的得地了是在我你您他她它们这那有不就也都要会能可以和与跟对把被让给到去来上下里说想着过"
+    "吧吗呢嘛很太再又还没别请好行先后多少大小"
+    "一二三四五六七八九十两几个位天号月年点分块元万千百钱款人事家话问做帮用为从因所但如果只"
+    "最更已将该或者谁哪怎么什名叫找打等"
 )
 """Characters that stand alone so often that hearing one explains itself."""
 
@@ -25,7 +33,10 @@ AROUND = 8
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A word that was meant, where it was heard, what that costs, and how many syllables are off."""
+    """A word that was meant, where it was heard, what that costs.
+
+    And how many syllables are off.
+    """
 
     start: int
     end: int
@@ -36,13 +47,19 @@ class Piece:
 
 
 def spread(heard: str, meant: str) -> tuple[float, int]:
-    """Cost of hearing one code string for another of the same length, and how many syllables are off."""
+    """Cost of hearing one code string for another of the same length.
+
+    And how many syllables are off.
+    """
     off = [pair for pair in zip(heard, meant, strict=True) if pair[0] != pair[1]]
     return sum(distance(*pair) for pair in off), len(off)
 
 
 def likeliest(heard: str, words: Sequence[tuple[str, str]]) -> tuple[float, int, str]:
-    """Of words (code, word) as long as what was heard the one most likely meant: cost, syllables off, word."""
+    """Of words (code, word) as long as what was heard the one most likely meant.
+
+    Cost, syllables off, word.
+    """
     for meant, word in words:
         if meant == heard:
             return 0.0, 0, word
@@ -59,7 +76,9 @@ def plausible(pieces: Sequence[Piece], text: str, *, strong: bool) -> bool:
         return False
     same = sum(_same(piece, text) for piece in words)
     if not strong and (
-        4 * same < syllables or (cost and 3 * same < syllables) or (syllables <= SHORT and same < SHORT - 1)
+        4 * same < syllables
+        or (cost and 3 * same < syllables)
+        or (syllables <= SHORT and same < SHORT - 1)
     ):
         return False
     together = _stretches(pieces)
@@ -84,7 +103,10 @@ def _stretches(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 
 def _hold(stretches: Sequence[Sequence[Piece]], syllables: int, cost: float, text: str) -> bool:
-    """Whether each word is heard well enough; words without a gap between them hold one another up."""
+    """Whether each word is heard well enough.
+
+    Words without a gap between them hold one another up.
+    """
     for stretch in stretches:
         together = sum(len(piece.word) for piece in stretch)
         for piece in stretch:
@@ -146,7 +168,7 @@ def _is_ordinary(
 
 
 def _explained(pieces: Sequence[Piece], text: str) -> set[int]:
-    """Places round a match whose characters belong to a word of the dictionary or are everyday words."""
+    """Places round a match that belong to a word of the dictionary or to an everyday word."""
     start, end = pieces[0].start, pieces[-1].end
     low = max(start - AROUND, *(text.rfind(mark, 0, start) + 1 for mark in BREAKS))
     ends = [at for mark in BREAKS if (at := text.find(mark, end, end + AROUND)) >= 0]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from rules.compile import Compiled
 from rules.document import Voice
 from rules.match import Matcher
 from rules.model import Disposition, Severity
@@ -20,7 +21,10 @@ class Title:
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """How far apart two steps may be: in turns of either side, in seconds, or in one turn (`turns=0`)."""
+    """How far apart two steps may be.
+
+    In turns of either side, in seconds, or in one turn (`turns=0`).
+    """
 
     turns: int | None = None
     seconds: float | None = None
@@ -264,7 +268,7 @@ class Pack:
     cues: Mapping[str, WordsCondition]
     conditions: Mapping[int, WordsCondition]
     matchers: Mapping[Voice, Matcher]
-    unless: Mapping[int, tuple[Any, ...]]
+    unless: Mapping[int, tuple[Compiled, ...]]
     idioms: Any
     untrusted_limit: float = 0.4
     not_checked: tuple[NotChecked, ...] = ()

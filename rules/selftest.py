@@ -27,7 +27,10 @@ class Failure:
 
 
 def entries(rule: Rule) -> Iterator[tuple[str, int, Any, bool]]:
-    """The test entries of a rule: kind, number, entry, and whether the rule must report something."""
+    """The test entries of a rule.
+
+    Kind, number, entry, and whether the rule must report something.
+    """
     tests = rule.tests
     for kind, group, fires in (
         ("hits", tests.hits, True),
@@ -56,7 +59,14 @@ def check(pack: Pack, rule: Rule, entry: Any, *, fires: bool) -> str | None:
         fixture = build(rule, entry)
         given = {rule.id: fixture.parameters} if fixture.parameters else None
         verdict = evaluate(pack, fixture.history, parameters=given)[fixture.index]
-    except (EntryError, ValidationError, ParameterError, TypeError, KeyError, AttributeError) as error:
+    except (
+        EntryError,
+        ValidationError,
+        ParameterError,
+        TypeError,
+        KeyError,
+        AttributeError,
+    ) as error:
         return f"the entry cannot be used: {error}"
     found = [finding for finding in verdict.findings if finding.rule == rule.id]
     if fires and not found:

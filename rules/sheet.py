@@ -1,4 +1,7 @@
-"""YAML with places: every value of a file knows its line and column, and only true and false are booleans."""
+"""YAML with places: every value of a file knows its line and column.
+
+And only true and false are booleans.
+"""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +24,11 @@ for _tag, _pattern, _first in (
     ("int", "^[-+]?[0-9]+$", "-+0123456789"),
     ("float", r"^[-+]?[0-9]+\.[0-9]+$", "-+0123456789"),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), [*_first, ""] if _tag == "null" else list(_first))
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}",
+        re.compile(_pattern),
+        [*_first, ""] if _tag == "null" else list(_first),
+    )
 
 
 @dataclass
@@ -86,7 +93,9 @@ def _value(node: yaml.Node, file: str, problems: list[Problem], depth: int) -> V
             key = str(key_node.value)
             mark = key_node.start_mark
             if key in found:
-                problems.append(Problem(file, mark.line + 1, mark.column + 1, f"{key!r} appears twice"))
+                problems.append(
+                    Problem(file, mark.line + 1, mark.column + 1, f"{key!r} appears twice")
+                )
             found[key] = _value(value_node, file, problems, depth + 1)
         return Value(found, file, line, column)
     if isinstance(node, yaml.SequenceNode):

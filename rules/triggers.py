@@ -14,7 +14,10 @@ CORE_WORDS = 800
 
 SIDE_WORDS = 80
 SIDE_COST = 0.5
-"""A second run of words triggers a search, too, if it is heard less often than this in 1,000 characters."""
+"""A second run of words triggers a search, too.
+
+If it is heard less often than this in 1,000 characters.
+"""
 
 REPAIRABLE = 4
 """Syllables from which a word survives a wrong syllable."""
@@ -35,7 +38,8 @@ class Core:
 class Trigger:
     """A string of a core: `words` split by item; `offset` says where in it the found part stands.
 
-    `whole`: all of it was found; otherwise it is what may have been meant. `side`: not the first core.
+    `whole`: all of it was found; otherwise it is what may have been meant. `side`: not the first
+    core.
     """
 
     pattern: int
@@ -96,7 +100,11 @@ def cores(pattern: Compiled) -> tuple[Core, ...]:
     """The best core, of which one string stands in every match, and other rare ones."""
     found = [core for run in _runs(pattern) if (core := _core(pattern, *run)) is not None]
     if not found:
-        wide = [n for n, item in enumerate(pattern.items) if isinstance(item, Words) and not item.optional]
+        wide = [
+            n
+            for n, item in enumerate(pattern.items)
+            if isinstance(item, Words) and not item.optional
+        ]
         n = min(wide, key=lambda n: len(pattern.items[n].words))  # type: ignore[union-attr]
         words = pattern.items[n].words  # type: ignore[union-attr]
         found = [Core(n, n + 1, tuple((word,) for word in words), min(map(len, words)), 0.0)]
@@ -116,7 +124,11 @@ def plan(n: int, pattern: Compiled) -> Iterator[tuple[bool, str, Trigger]]:
             word = "".join(words)
             if not pattern.style.phonetic or len(word) == 1:
                 if not place:
-                    yield False, word, Trigger(n, core.first, core.last, words, readings(word)[0], text=word)
+                    yield (
+                        False,
+                        word,
+                        Trigger(n, core.first, core.last, words, readings(word)[0], text=word),
+                    )
                 continue
             for code in readings(word):
                 whole = Trigger(n, core.first, core.last, words, code, side=place > 0, text=word)

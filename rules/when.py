@@ -31,19 +31,43 @@ from rules.rule import (
 )
 from rules.sheet import Value
 
-OPERATORS = ("words", "cue", "any", "all", "not", "sequence", "repeated", "absent", "facts", "findings")
+OPERATORS = (
+    "words",
+    "cue",
+    "any",
+    "all",
+    "not",
+    "sequence",
+    "repeated",
+    "absent",
+    "facts",
+    "findings",
+)
 ALL_GUARDS = frozenset(GUARDS)
 LOG_GUARDS = frozenset({"negated", "idiom"})
 _WORDS_KEYS = {"words", "unless", "speaker", "phonetic", "turns", "guards", "parties", "within"}
 _ENTRY_KEYS = {
-    "say", "unless", "phonetic", "disposition", "severity", "confidence", "guards", "parties",
-}  # fmt: skip
+    "say",
+    "unless",
+    "phonetic",
+    "disposition",
+    "severity",
+    "confidence",
+    "guards",
+    "parties",
+}
 _KEYS = {
-    "words": _WORDS_KEYS, "cue": {"cue", "within"}, "any": {"any", "within"}, "all": {"all", "scope", "within"},
-    "not": {"not", "within"}, "sequence": {"sequence", "carrier", "within"}, "repeated": {"repeated", "within"},
-    "absent": {"absent", "name", "within"}, "facts": {"facts", "with", "within"},
+    "words": _WORDS_KEYS,
+    "cue": {"cue", "within"},
+    "any": {"any", "within"},
+    "all": {"all", "scope", "within"},
+    "not": {"not", "within"},
+    "sequence": {"sequence", "carrier", "within"},
+    "repeated": {"repeated", "within"},
+    "absent": {"absent", "name", "within"},
+    "facts": {"facts", "with", "within"},
     "findings": {"findings"},
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +93,9 @@ class Reader:
     lexicon: Mapping[str, Words]
     cues: frozenset[str]
     problems: list[Problem]
-    patterns: dict[Voice, list[Compiled]] = field(default_factory=lambda: {voice: [] for voice in Voice})
+    patterns: dict[Voice, list[Compiled]] = field(
+        default_factory=lambda: {voice: [] for voice in Voice}
+    )
     unless: dict[int, tuple[Compiled, ...]] = field(default_factory=dict)
     conditions: dict[int, WordsCondition] = field(default_factory=dict)
     _unless_keys: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -92,10 +118,17 @@ class Reader:
         if "findings" in value.data and self._depth:
             self.bad(value, "findings may only be the whole condition of a rule")
         read = {
-            "words": self.words, "cue": self.cue, "any": self.any_of, "all": self.all_of, "not": self.negation,
-            "sequence": self.sequence, "repeated": self.repeated, "absent": self.absent, "facts": self.facts,
+            "words": self.words,
+            "cue": self.cue,
+            "any": self.any_of,
+            "all": self.all_of,
+            "not": self.negation,
+            "sequence": self.sequence,
+            "repeated": self.repeated,
+            "absent": self.absent,
+            "facts": self.facts,
             "findings": self.findings,
-        }  # fmt: skip
+        }
         self._depth += 1
         condition: Condition | None = read[found[0]](value, setting)
         self._depth -= 1
@@ -105,7 +138,9 @@ class Reader:
         """Note the keys that do not belong."""
         for key, member in value.data.items():
             if key not in allowed:
-                self.bad(member, f"unknown key {key!r}; expected one of: {', '.join(sorted(allowed))}")
+                self.bad(
+                    member, f"unknown key {key!r}; expected one of: {', '.join(sorted(allowed))}"
+                )
 
     def guards(self, value: Value | None, base: frozenset[str]) -> frozenset[str]:
         """Apply `{off: […], add: […]}` to a set of guards."""
@@ -117,14 +152,16 @@ class Reader:
         self.only(value, {"off", "add"})
         for key in ("off", "add"):
             member = value.data.get(key)
-            names = set()
+            names: set[str] = set()
             for name in member.items() if member else ():
                 if name.data == "all":
                     names |= ALL_GUARDS
                 elif name.data in ALL_GUARDS:
                     names.add(name.data)
                 else:
-                    self.bad(name, f"no guard is called {name.data!r}; there are: {', '.join(GUARDS)}")
+                    self.bad(
+                        name, f"no guard is called {name.data!r}; there are: {', '.join(GUARDS)}"
+                    )
             base = base - names if key == "off" else base | names
         return base
 
@@ -135,7 +172,7 @@ class Reader:
         try:
             return kind(value.data)
         except ValueError:
-            self.bad(value, f"must be one of: {', '.join(kind)}")
+            self.bad(value, f"must be one of: {', '.join(member.value for member in kind)}")
             return None
 
     def voice(self, value: Value | None, default: Voice) -> Voice:
@@ -146,9 +183,13 @@ class Reader:
         """Read a `words` condition and keep its patterns for the matcher of its voice."""
         data = value.data
         voice = self.voice(data.get("speaker"), setting.voice)
-        base = setting.guards if voice is setting.voice or setting.lenient else default_guards(voice)
+        base = (
+            setting.guards if voice is setting.voice or setting.lenient else default_guards(voice)
+        )
         guards = self.guards(data.get("guards"), base)
-        phonetic = data["phonetic"].data if "phonetic" in data else ("strong" if setting.lenient else True)
+        phonetic = (
+            data["phonetic"].data if "phonetic" in data else ("strong" if setting.lenient else True)
+        )
         parties = self.parties(data.get("parties"))
         turns = self.count(data.get("turns"))
         key = len(self.conditions)
@@ -221,7 +262,10 @@ class Reader:
                 try:
                     alternatives = parse_pattern(str(member.data), self.lexicon)
                 except PatternError as error:
-                    self.bad(member, f"in pattern {member.data!r} at character {error.column + 1}: {error}")
+                    self.bad(
+                        member,
+                        f"in pattern {member.data!r} at character {error.column + 1}: {error}",
+                    )
                     continue
                 found += [Compiled(-1, 0, items) for items in alternatives]
             self._unless_keys[texts] = len(self._unless_keys)
@@ -249,7 +293,7 @@ class Reader:
         if value.data == "turn":
             return Within(turns=0)
         if isinstance(value.data, dict) and len(value.data) == 1:
-            (name, member), = value.data.items()
+            ((name, member),) = value.data.items()
             if name == "turns" and type(member.data) is int and member.data >= 0:
                 return Within(turns=member.data)
             if name == "seconds" and isinstance(member.data, int | float) and member.data >= 0:
@@ -281,7 +325,9 @@ class Reader:
         """Read `all`."""
         parts = self.parts(value.data["all"], setting)
         if parts and isinstance(parts[0], NotCondition):
-            self.bad(value.data["all"], "the first part of all carries the finding and may not be a not")
+            self.bad(
+                value.data["all"], "the first part of all carries the finding and may not be a not"
+            )
         return AllCondition(parts, self.within(value.data.get("scope"))) if parts else None
 
     def negation(self, value: Value, setting: Setting) -> NotCondition | None:
@@ -308,7 +354,9 @@ class Reader:
             return None
         carrier = self.count(value.data.get("carrier"))
         if carrier is not None and carrier - 1 not in positive:
-            self.bad(value.data["carrier"], "carrier must be the number of a step that is not negative")
+            self.bad(
+                value.data["carrier"], "carrier must be the number of a step that is not negative"
+            )
             carrier = None
         return SequenceCondition(tuple(steps), positive[-1] if carrier is None else carrier - 1)
 
@@ -326,10 +374,17 @@ class Reader:
         return RepeatedCondition(part, times or 2, within) if part else None
 
     def absent(self, value: Value, setting: Setting) -> AbsentCondition | None:
-        """Read `absent`: words that must be there; they are matched leniently and without guards."""
+        """Read `absent`: words that must be there.
+
+        They are matched leniently and without guards.
+        """
         body = value.data["absent"]
         lenient = Setting(setting.voice, frozenset(), lenient=True)
-        part = self.words(body, lenient) if isinstance(body.data, dict) and "words" in body.data else None
+        part = (
+            self.words(body, lenient)
+            if isinstance(body.data, dict) and "words" in body.data
+            else None
+        )
         if part is None:
             self.bad(body, "absent needs words")
             return None
@@ -350,14 +405,18 @@ class Reader:
         """Read `findings`: families of rules."""
         families = tuple(str(member.data) for member in value.data["findings"].items())
         if not families or not all(len(name) == 3 and name.isupper() for name in families):  # noqa: PLR2004
-            self.bad(value.data["findings"], "must be a list of families, three capital letters each")
+            self.bad(
+                value.data["findings"], "must be a list of families, three capital letters each"
+            )
             return None
         return FindingsCondition(families)
 
     def title(self, value: Value) -> Title:
         """Read a text in both languages."""
         data = value.plain()
-        if not isinstance(data, dict) or not all(isinstance(data.get(k), str) and data[k] for k in ("zh", "en")):
+        if not isinstance(data, dict) or not all(
+            isinstance(data.get(k), str) and data[k] for k in ("zh", "en")
+        ):
             self.bad(value, "must be a mapping of zh and en")
             return Title("", "")
         return Title(data["zh"], data["en"])
