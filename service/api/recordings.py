@@ -2,7 +2,6 @@
 
 import re
 from base64 import b64decode
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -39,7 +38,6 @@ class RecordingOut(BaseModel):
 
     sha256: str
     size_bytes: int
-    received_at: datetime
 
 
 def _check_headers(request: Request, sha256: str) -> int:
@@ -131,7 +129,6 @@ async def put_recording(
     """
     assert principal.agency_id is not None
     limit = _check_headers(request, sha256)
-    moment = now()
     upload = store().begin(principal.tenant_id, sha256, limit)
     await run_in_threadpool(upload.__enter__)
     try:
@@ -141,4 +138,4 @@ async def put_recording(
         upload.__exit__()
     fresh = await run_in_threadpool(_note, principal, principal.agency_id, sha256, stored)
     response.status_code = 201 if fresh else 200
-    return RecordingOut(sha256=sha256, size_bytes=stored.size_bytes, received_at=moment)
+    return RecordingOut(sha256=sha256, size_bytes=stored.size_bytes)

@@ -1,0 +1,44 @@
+"""Anything that the OpenAPI allows, and much that it does not, gets a documented answer."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import Case
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from tests.factories import make_tenant
+
+schema = schemathesis.openapi.from_dict(create_app().openapi())
+
+
+@pytest.fixture(scope="module")
+def key(api: TestClient, sweeper: Any) -> Iterator[str]:
+    yield make_tenant().key
+    sweeper()
+
+
+@schema.parametrize()
+@settings(
+    max_examples=8,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_no_input_is_a_server_error(case: Case, api: TestClient, key: str) -> None:
+    transport: dict[str, Any] = case.as_transport_kwargs(base_url="http://testserver")
+    transport.pop("cookies", None)
+    if isinstance(transport.get("data"), bytes | str):
+        transport["content"] = transport.pop("data")
+    headers = {**(transport.pop("headers", None) or {}), "authorization": f"Bearer {key}"}
+
+    answer = api.request(**transport, headers=headers)
+
+    documented = {int(status) for status in case.operation.definition.raw["responses"]}
+    assert answer.status_code < 500, answer.text
+    assert answer.status_code in documented | {405}, answer.text
+    if answer.status_code >= 400:
+        assert answer.headers["content-type"] == "application/problem+json"
