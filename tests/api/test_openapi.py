@@ -28,7 +28,7 @@ def key(api: TestClient, sweeper: Any) -> Iterator[str]:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_no_input_is_a_server_error(case: Case, api: TestClient, key: str) -> None:
+def test_no_input_is_a_server_error(case: Case[Any], api: TestClient, key: str) -> None:
     transport: dict[str, Any] = case.as_transport_kwargs(base_url="http://testserver")
     transport.pop("cookies", None)
     if isinstance(transport.get("data"), bytes | str):
