@@ -7,6 +7,7 @@ the cost of short turns. A third engine is one more class here with `name`, `mod
 """
 
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -62,14 +63,15 @@ class EngineOptions:
     """What changes the text an engine gives; stored with each transcript.
 
     `margin` is the silence (seconds) heard after a clip. A clip whose text is improbable or loops
-    is heard again with `second_beam` (0: never).
+    is read again with `second_beam` (0: never), with the prompt or without it.
     """
 
     beam: int = 1
     prompt: str = PROMPT
     batch: int = 4
     margin: float = 3.0
-    second_beam: int = 5
+    second_beam: int = 1
+    second_prompt: bool = False
     second_below: float = -1.0
     second_above: float = 2.4
 
@@ -99,6 +101,15 @@ class _Reading:
     no_speech_prob: float
 
 
+@dataclass(frozen=True)
+class _Pass:
+    """One reading of encoded clips; `limit` is the most tokens a clip of this length can hold."""
+
+    beam: int
+    prompt: str
+    limit: int
+
+
 class _Batches:
     """What both engines share: batching by length, the second hearing, tokens into segments."""
 
@@ -106,15 +117,18 @@ class _Batches:
         self.options = options
         # The models and the hooks on them are not made for two threads at once.
         self.lock = threading.Lock()
-        self.tokenizer: Tokenizer = get_tokenizer(
-            multilingual, num_languages=languages, language=LANGUAGE, task="transcribe"
-        )
+        with warnings.catch_warnings():
+            # whisper leaves its vocabulary file to the garbage collector.
+            warnings.simplefilter("ignore", ResourceWarning)
+            self.tokenizer: Tokenizer = get_tokenizer(
+                multilingual, num_languages=languages, language=LANGUAGE, task="transcribe"
+            )
 
     def hear(
         self,
         clips: Sequence[Samples],
         encode: Callable[[Sequence[Samples], int], Any],
-        read: Callable[[Any, int, int], list[_Reading]],
+        read: Callable[[Any, _Pass], list[_Reading]],
         pick: Callable[[Any, int], Any],
     ) -> list[list[Heard]]:
         """Encode clips of like length together, read them, and read the doubtful ones again."""
@@ -127,14 +141,18 @@ class _Batches:
             limit = min(MOST_TOKENS, round(longest * TOKENS_PER_SECOND) + SPARE_TOKENS)
             with self.lock:
                 features = encode([clips[at] for at in batch], round(seconds * 50) * 2)
-                readings = read(features, self.options.beam, limit)
+                readings = read(features, _Pass(self.options.beam, self.options.prompt, limit))
                 for place, at in enumerate(batch):
                     reading = readings[place]
                     if self._is_doubtful(reading):
-                        again = read(pick(features, place), self.options.second_beam, limit)[0]
+                        again = read(pick(features, place), self._second_pass(limit))[0]
                         reading = max(reading, again, key=self._worth)
                     heard[at] = list(self._segments(reading, len(clips[at]) / RATE))
         return heard
+
+    def _second_pass(self, limit: int) -> _Pass:
+        prompt = self.options.prompt if self.options.second_prompt else ""
+        return _Pass(self.options.second_beam, prompt, limit)
 
     def _text(self, reading: _Reading) -> str:
         words = [token for token in reading.tokens if token < self.tokenizer.eot]
@@ -236,12 +254,12 @@ class OpenAIWhisper:
         encoded: torch.Tensor = encoder.ln_post(hidden)
         return encoded
 
-    def _read(self, features: torch.Tensor, beam: int, limit: int) -> list[_Reading]:
+    def _read(self, features: torch.Tensor, how: _Pass) -> list[_Reading]:
         options = DecodingOptions(
             language=LANGUAGE,
-            beam_size=beam if beam > 1 else None,
-            prompt=self._batches.options.prompt or None,
-            sample_len=limit,
+            beam_size=how.beam if how.beam > 1 else None,
+            prompt=how.prompt or None,
+            sample_len=how.limit,
             fp16=False,
         )
         return [
@@ -273,9 +291,6 @@ class FasterWhisper:
             languages=self._model.num_languages,
         )
         tokenizer = self._batches.tokenizer
-        prompt = tokenizer.encode(" " + options.prompt.strip()) if options.prompt else []
-        self._prompt = [*([tokenizer.sot_prev, *prompt] if prompt else [])]
-        self._prompt.extend(tokenizer.sot_sequence)
         self._suppressed = sorted(
             {
                 *tokenizer.non_speech_tokens,
@@ -298,12 +313,13 @@ class FasterWhisper:
         view = ctranslate2.StorageView.from_array(np.ascontiguousarray(mels.numpy()))
         return self._model.encode(view, to_cpu=self._model.device == "cuda")
 
-    def _read(self, features: Any, beam: int, limit: int) -> list[_Reading]:
+    def _read(self, features: Any, how: _Pass) -> list[_Reading]:
+        prompt = self._opening(how.prompt)
         results = self._model.generate(
             features,
-            [self._prompt] * features.shape[0],
-            beam_size=beam,
-            max_length=min(448, len(self._prompt) + limit),
+            [prompt] * features.shape[0],
+            beam_size=how.beam,
+            max_length=min(448, len(prompt) + how.limit),
             return_scores=True,
             return_no_speech_prob=True,
             suppress_blank=True,
@@ -322,6 +338,12 @@ class FasterWhisper:
                 )
             )
         return readings
+
+    def _opening(self, prompt: str) -> list[int]:
+        """Return the tokens that stand before the text, as openai-whisper puts them."""
+        tokenizer = self._batches.tokenizer
+        before = [tokenizer.sot_prev, *tokenizer.encode(" " + prompt.strip())] if prompt else []
+        return [*before, *tokenizer.sot_sequence]
 
     @staticmethod
     def _one_of(features: Any, place: int) -> Any:

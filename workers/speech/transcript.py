@@ -12,7 +12,7 @@ from rules.events import Segment
 from workers.speech.decode import Audio, Limits, decoded
 from workers.speech.engines import Engine, EngineOptions, Heard, get_engine
 from workers.speech.roles import assign_roles
-from workers.speech.trust import judge
+from workers.speech.trust import judge, without_loops
 from workers.speech.voice import Stretch, VoiceOptions, find_turns
 
 # Turns are heard in groups: enough to batch those of like length, few enough to show progress.
@@ -73,7 +73,10 @@ def transcribe(
         hearing = get_engine(
             engine, model=model, options=options, cache_dir=cache_dir, threads=threads
         )
-        lines = [line for turn in _heard(hearing, audio, turns, report) for line in _lines(*turn)]
+        prompt = str(hearing.parameters.get("prompt") or "")
+        lines = [
+            line for turn in _heard(hearing, audio, turns, report) for line in _lines(*turn, prompt)
+        ]
         report(1.0)
         return _assembled(lines, audio, hearing, voice, speakers, has_speech=bool(turns))
 
@@ -94,7 +97,7 @@ def _heard(
         report(DECODED_PROGRESS + (1 - DECODED_PROGRESS) * done / total)
 
 
-def _lines(turn: Stretch, heard: Sequence[Heard]) -> Iterator[_Line]:
+def _lines(turn: Stretch, heard: Sequence[Heard], prompt: str) -> Iterator[_Line]:
     """Judge the pieces of a turn, and join neighbours that are believed alike.
 
     Joined text lets a rule find words that the engine happened to cut in two.
@@ -109,9 +112,9 @@ def _lines(turn: Stretch, heard: Sequence[Heard]) -> Iterator[_Line]:
             channel=turn.channel,
             start=round(from_start + piece.start, 2),
             end=round(from_start + piece.end, 2),
-            text=tidy(piece.text),
+            text=tidy(without_loops(piece.text)),
             avg_logprob=round(piece.avg_logprob, 3),
-            doubts=judge(piece, seconds=seconds).doubts,
+            doubts=judge(piece, seconds=seconds, prompt=prompt).doubts,
         )
         if held is not None and bool(held.doubts) == bool(line.doubts):
             held = _joined(held, line)

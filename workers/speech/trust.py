@@ -11,7 +11,7 @@ INVENTIONS = re.compile(
     "字幕|点赞|點贊|订阅|訂閱|转发|打赏|明镜|明鏡|谢谢观看|感谢观看|谢谢收看|感谢收看|收看|"
     "请不吝|不吝|栏目|优优独播|独播剧场|中文配音|配音|作词|作曲|编曲|制作人|"
     "下期再见|下集再见|本期视频|视频就到这里|未经作者|版权所有|Amara|amara\\.org|"
-    "普通话的句子|借款账单[,，]什么时候还款"
+    "普通话的句子"
 )
 LOOP = re.compile(r"(.{1,12}?)\1{3,}")
 SHORT_LOOP = re.compile(r"(.{4,30}?)\1{2,}")
@@ -24,6 +24,8 @@ FASTEST = 11.0
 SLOWEST = 0.25
 LONG_ENOUGH = 4.0
 SPOKEN_AT_ONCE = 6
+SHORTEST_CLAUSE = 4
+ECHOED_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,16 @@ class Judgement:
     doubts: tuple[str, ...]
 
 
-def judge(heard: Heard, *, seconds: float) -> Judgement:
-    """Judge text that was heard in `seconds` of speech."""
+def judge(heard: Heard, *, seconds: float, prompt: str = "") -> Judgement:
+    """Judge text that was heard in `seconds` of speech by an engine that was given `prompt`."""
     words = NOT_WORDS.sub("", heard.text)
     doubts = []
     if not words:
         doubts.append("no_words")
     if INVENTIONS.search(heard.text):
         doubts.append("known_invention")
+    if _is_echo(words, prompt):
+        doubts.append("prompt_echo")
     if (LOOP.search(words) and not _is_emphasis(words)) or SHORT_LOOP.search(words):
         doubts.append("repetition")
     if compression(words) > MOST_COMPRESSED:
@@ -58,6 +62,23 @@ def compression(text: str) -> float:
     """Return how many times smaller zlib makes the text; loops are far above ordinary speech."""
     data = text.encode()
     return len(data) / len(zlib.compress(data)) if data else 0.0
+
+
+def without_loops(text: str) -> str:
+    """Return the text with each machine loop cut to two rounds, so that people can read it."""
+    return LOOP.sub(
+        lambda loop: loop.group(0) if _is_emphasis(loop.group(0)) else loop[1] * 2, text
+    )
+
+
+def _is_echo(words: str, prompt: str) -> bool:
+    """Tell whether the text is little more than two or more clauses of the prompt."""
+    left, clauses = words, 0
+    for clause in NOT_WORDS.split(prompt):
+        if len(clause) >= SHORTEST_CLAUSE and clause in left:
+            clauses += left.count(clause)
+            left = left.replace(clause, "")
+    return clauses > 1 and len(left) <= (1 - ECHOED_SHARE) * len(words)
 
 
 def _is_emphasis(words: str) -> bool:
