@@ -140,7 +140,7 @@ class _Search:
             if len(self.found) >= MAX_HITS:
                 break
             start = place - trigger.offset
-            if start < 0:
+            if start < 0 or (trigger.latin and self.inside_latin(start, trigger.text)):
                 continue
             if trigger.whole:
                 self.whole(start, trigger)
@@ -150,6 +150,14 @@ class _Search:
                 if end is not None and reach is not None:
                     self.by_sound(start, end, trigger, reach)
         return list(self.found.values())
+
+    def inside_latin(self, start: int, word: str) -> bool:
+        """Whether Latin letters go on before or after a word of Latin letters."""
+        text, end = self.field.text, start + len(word)
+        before, after = text[start - 1 : start], text[end : end + 1]
+        return (word[0].isalpha() and before.isascii() and before.isalpha()) or (
+            word[-1].isascii() and word[-1].isalpha() and after.isascii() and after.isalpha()
+        )
 
     def whole(self, start: int, trigger: Trigger) -> None:
         """Search where a whole trigger stands.

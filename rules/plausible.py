@@ -27,6 +27,9 @@ EVERYDAY = frozenset(
 )
 """Characters that stand alone so often that hearing one explains itself."""
 
+ALONE = EVERYDAY | frozenset("看见听买卖拿送走回进出开收交坐吃笑真快慢早晚新老高长住接转发查办写算")
+"""Characters that a word of one character is not heard as: 我看你态度还行 is no 砍."""
+
 AROUND = 8
 """Characters round a match that are cut into words with it."""
 
@@ -86,7 +89,9 @@ def plausible(pieces: Sequence[Piece], text: str, *, strong: bool) -> bool:
 
 
 def _same(piece: Piece, text: str) -> int:
-    return sum(a == b for a, b in zip(text[piece.start : piece.end], piece.word, strict=False))
+    if piece.end - piece.start != len(piece.word):
+        return len(piece.word) - 1
+    return sum(a == b for a, b in zip(text[piece.start : piece.end], piece.word, strict=True))
 
 
 def _stretches(pieces: Sequence[Piece]) -> list[list[Piece]]:
@@ -148,13 +153,23 @@ def _is_ordinary(
     pieces: Sequence[Piece], stretches: Sequence[Sequence[Piece]], cost: float, text: str
 ) -> bool:
     """Whether some stretch makes good sense as it was heard, so that nothing else was meant."""
+    for piece in pieces:
+        heard = text[piece.start : piece.end]
+        if (
+            len(piece.word) == 1
+            and piece.word not in "的得地"
+            and heard != piece.word
+            and heard in ALONE
+        ):
+            return True
     explained: set[int] | None = None
     for stretch in stretches:
         wrong = [
             piece.start + i
             for piece in stretch
-            for i in range(piece.end - piece.start)
-            if i >= len(piece.word) or text[piece.start + i] != piece.word[i]
+            if piece.end - piece.start == len(piece.word)
+            for i in range(len(piece.word))
+            if text[piece.start + i] != piece.word[i]
         ]
         if not wrong:
             continue

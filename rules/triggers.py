@@ -51,6 +51,7 @@ class Trigger:
     whole: bool = True
     side: bool = False
     text: str = ""
+    latin: bool = False
 
 
 def _runs(pattern: Compiled) -> Iterator[tuple[int, int]]:
@@ -122,16 +123,27 @@ def plan(n: int, pattern: Compiled) -> Iterator[tuple[bool, str, Trigger]]:
     for place, core in enumerate(cores(pattern)):
         for words in core.strings:
             word = "".join(words)
+            latin = word[0].isascii() or word[-1].isascii()
             if not pattern.style.phonetic or len(word) == 1:
                 if not place:
                     yield (
                         False,
                         word,
-                        Trigger(n, core.first, core.last, words, readings(word)[0], text=word),
+                        Trigger(
+                            n,
+                            core.first,
+                            core.last,
+                            words,
+                            readings(word)[0],
+                            text=word,
+                            latin=latin,
+                        ),
                     )
                 continue
             for code in readings(word):
-                whole = Trigger(n, core.first, core.last, words, code, side=place > 0, text=word)
+                whole = Trigger(
+                    n, core.first, core.last, words, code, side=place > 0, text=word, latin=latin
+                )
                 yield True, code, whole
                 if not place:
                     yield from _damaged(whole)

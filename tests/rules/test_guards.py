@@ -1,0 +1,77 @@
+"""Each guard clears what it is for and lets threats through."""
+
+import pytest
+
+from rules.guards import GUARDS, Place, first_objection
+from rules.normalise import TURN_JOINT, normalise
+from rules.phonetic import encode
+
+
+def place(text: str, words: str) -> Place:
+    normal = normalise(f"{TURN_JOINT}{text}{TURN_JOINT}")[0]
+    start = normal.index(words)
+    return Place(
+        normal, encode(normal), start, start + len(words), ((start, start + len(words)),),
+        raw_after=text[text.index(words) + len(words) :],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("guard", "text", "words"),
+    [
+        ("negated", "我们绝不会上门泼油漆", "泼油漆"),
+        ("negated", "借款不还是民事纠纷，正常情况下不会坐牢", "坐牢"),
+        ("negated", "泼油漆、堵锁眼这些都是明令禁止的", "泼油漆"),
+        ("negated", "我这边不是公安也不是法院", "法院"),
+        ("question", "您是担心我们上门泼油漆吗？", "泼油漆"),
+        ("reported", "您说之前有人威胁要砍您全家，是吗？", "砍您全家"),
+        ("reported", "昨天那通“砍死你”的录音已经转质检，员工停岗", "砍死你"),
+        ("education", "判决生效后有能力而拒不履行的，可能承担刑事责任", "刑事责任"),
+        ("advice", "如果遇到泼油漆的，请您报警", "泼油漆"),
+        ("target", "这个月可以砍掉违约金", "砍"),
+        ("border", "弄死机了您就重启一下", "弄死"),
+        ("border", "我们马上门店会联系您", "上门"),
+    ],
+)
+def test_the_innocent_are_cleared(guard: str, text: str, words: str) -> None:
+    assert GUARDS[guard](place(text, words))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("我不会动手，但是我那帮兄弟会不会动手，我可就不知道了", "动手"),
+        ("法律是不让泼油漆，那我们换别的", "泼油漆"),
+        ("再不还我找到你家砍死你，你信不信", "砍死你"),
+        ("不还钱就让你坐牢", "坐牢"),
+        ("别怪我们不客气", "不客气"),
+        ("你别以为我们不敢上门泼油漆", "泼油漆"),
+        ("我上次跟你说了，再不还就上门泼油漆", "泼油漆"),
+        ("我们领导说了，明天上门抓人", "上门抓人"),
+        ("你不会想坐牢吧", "坐牢"),
+        ("信不信我砍死你？", "砍死你"),
+        ("你不能再拖了，明天上门泼油漆", "泼油漆"),
+        ("不是吓唬你，手铐一戴你就知道了", "手铐"),
+        ("电话不接信息不回，我让你全家不得安宁", "不得安宁"),
+    ],
+)
+def test_threats_are_not_cleared(text: str, words: str) -> None:
+    assert first_objection(place(text, words), frozenset(GUARDS)) is None
+
+
+def test_a_denial_is_heard_through_homophones() -> None:
+    assert GUARDS["negated"](place("我们决不慧上门泼油漆", "泼油漆"))
+
+
+def test_an_idiom_clears_only_what_it_overlaps() -> None:
+    base = place("弄死机了，我弄死你", "弄死你")
+    idiom = base.text.index("弄死机")
+
+    def with_idiom(start: int) -> Place:
+        return Place(
+            base.text, base.codes, start, start + 2, ((start, start + 2),),
+            idioms=((idiom, idiom + 3),),
+        )  # fmt: skip
+
+    assert GUARDS["idiom"](with_idiom(idiom))
+    assert GUARDS["idiom"](with_idiom(base.start)) is None
