@@ -31,7 +31,11 @@ def floor_years(
 
 
 def add_years(moment: datetime, years: int) -> datetime:
-    """The same day and time some years later; 29 February becomes 28 where it is missing."""
+    """The same day and time some years later; 29 February becomes 1 March where it is missing.
+
+    A floor is never earlier than asked for.
+    """
     year = min(moment.year + years, MAXYEAR)
-    day = min(moment.day, calendar.monthrange(year, moment.month)[1])
-    return moment.replace(year=year, day=day)
+    if moment.day > calendar.monthrange(year, moment.month)[1]:
+        return moment.replace(year=year, month=moment.month + 1, day=1)
+    return moment.replace(year=year)

@@ -25,6 +25,7 @@ from service.models import (
     InteractionState,
     VerdictRow,
 )
+from service.parameters import DEFAULTS, Setting, in_force, list_settings
 from service.work import LEASE, MAX_TRIES, LostLeaseError, backoff, free, is_free
 
 # Their evidence is still on its way: they keep their place in the history and get no verdict yet.
@@ -58,6 +59,7 @@ class CaseWork:
     attempt: int
     history: CaseHistory
     held: Mapping[Key, Held]
+    settings: tuple[Setting, ...] = (DEFAULTS,)
 
 
 def load_case(
@@ -87,6 +89,7 @@ def load_case(
         attempt=case.attempt,
         history=read_history(session, case.case_id, rows),
         held={key: _held(row) for key, row in rows.items()},
+        settings=list_settings(session),
     )
 
 
@@ -231,7 +234,15 @@ def _store_revision(
     now: datetime,
 ) -> None:
     known = _violations_of(session, before)
-    row = _add_verdict(session, work.tenant_id, held.id, verdict, before, now=now)
+    row = _add_verdict(
+        session,
+        work.tenant_id,
+        held.id,
+        verdict,
+        before,
+        parameters_revision=in_force(work.settings, held.started_at).revision,
+        now=now,
+    )
     for position, finding in enumerate(verdict.findings):
         session.add(
             FindingRow(
@@ -278,6 +289,7 @@ def _add_verdict(
     verdict: Verdict,
     before: VerdictRow | None,
     *,
+    parameters_revision: int = 0,
     now: datetime,
 ) -> VerdictRow:
     """Retire the revision before, add the next one, and point the interaction to it."""
@@ -293,6 +305,7 @@ def _add_verdict(
         pack=verdict.pack,
         pack_digest=verdict.pack_digest,
         findings_digest=findings_digest(verdict.findings),
+        parameters_revision=parameters_revision,
         evaluated_at=now,
     )
     session.add(row)

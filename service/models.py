@@ -303,6 +303,7 @@ class VerdictRow(SQLModel, table=True):
     pack: str = Field(sa_type=TEXT)
     pack_digest: str = Field(sa_type=TEXT)
     findings_digest: str = Field(sa_type=TEXT)
+    parameters_revision: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     evaluated_at: datetime = Field(default_factory=now, sa_type=MOMENT)
     is_current: bool = True
 
@@ -391,6 +392,18 @@ class Heartbeat(SQLModel, table=True):
 
     name: str = Field(primary_key=True, sa_type=TEXT)
     at: datetime = Field(default_factory=now, sa_type=MOMENT)
+
+
+class ParameterSet(SQLModel, table=True):
+    """A lender's values for the parameters of rules, in force from `set_at` to the next set."""
+
+    __tablename__ = "parameter_set"
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    revision: int = Field(primary_key=True)
+    values: dict[str, dict[str, Any]] = Field(sa_type=JSON)
+    set_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    set_by: str = Field(sa_type=TEXT)
 
 
 class AuditEntry(SQLModel, table=True):

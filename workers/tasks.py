@@ -7,7 +7,6 @@ from uuid import UUID
 
 import structlog
 
-import rules
 from rules.model import Verdict
 from service import log
 from service.alert import load_alert, store_attempt
@@ -19,6 +18,7 @@ from service.errors import DigestMismatchError, TooLargeError
 from service.fetch import Fetch, load_url, store_arrival, store_failure
 from service.jobs import Job
 from service.packs import load_pack
+from service.parameters import judge
 from service.storage import store
 from service.transcribe import (
     Heard,
@@ -142,7 +142,7 @@ def check(*, tenant_id: str, subject_id: str) -> None:
         if work is None:
             return
         try:
-            verdicts = rules.evaluate(load_pack(), work.history)
+            verdicts = judge(load_pack(), work.history, work.settings)
             written = _store(work, verdicts, now=now())
         except LostLeaseError:
             raise

@@ -8,6 +8,7 @@ from service.api import (
     findings,
     health,
     interactions,
+    parameters,
     recordings,
     reports,
     webhooks,
@@ -20,6 +21,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     findings.router,
     agencies.router,
     reports.router,
+    parameters.router,
     admin.router,
     health.router,
 )

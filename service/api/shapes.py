@@ -75,6 +75,7 @@ class VerdictOut(Out):
     reasons: list[str] = Field(description="Why the outcome is inconclusive or error, in codes.")
     pack: str
     pack_digest: str
+    parameters_revision: int = Field(description="The lender's parameter set; 0: the pack's own.")
     evaluated_at: datetime
     findings: list[FindingOut]
 
@@ -89,6 +90,7 @@ class VerdictOut(Out):
             reasons=row.reasons,
             pack=row.pack,
             pack_digest=row.pack_digest,
+            parameters_revision=row.parameters_revision,
             evaluated_at=row.evaluated_at,
             findings=[FindingOut.of(finding) for finding in findings],
         )
