@@ -138,7 +138,9 @@ def _expression(items: Sequence[Item], way: Way, *, loose: bool = False) -> str:
 
 def _body(item: Words | Builtin, way: Way) -> str:
     if isinstance(item, Words):
-        return _tree(item.tree, way, near=way.by_sound and len(item.words) <= WIDE)
+        # What may be left out is not guessed at: a near guess would shut out a better reading.
+        near = way.by_sound and not item.optional and len(item.words) <= WIDE
+        return _tree(item.tree, way, near=near)
     number = f"{NUMBER_START}{NUMBER_REST}*"
     return f"{NUMBER_REST}*{NUMBER_START}" if way.backward else number
 
