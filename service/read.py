@@ -12,11 +12,13 @@ import orjson
 from sqlalchemy import ColumnElement, tuple_
 from sqlmodel import Session, col, select
 
+from service.db import front_door_session
 from service.errors import FieldProblem, InvalidInputError, NotFoundError
 from service.models import (
     Agency,
     EventRow,
     FindingRow,
+    Heartbeat,
     InteractionRow,
     RecordingRow,
     TranscriptRow,
@@ -162,6 +164,13 @@ def get_transcript(
     if given is None:
         raise NotFoundError("This interaction has no transcript.")
     return None, given
+
+
+def read_heartbeats(*, at: datetime) -> list[tuple[str, float]]:
+    """How long ago each periodic step ran, in seconds before `at`."""
+    with front_door_session() as session:
+        rows = session.exec(select(Heartbeat)).all()
+    return [(row.name, (at - row.at).total_seconds()) for row in rows]
 
 
 def list_agencies(session: Session) -> Sequence[Agency]:

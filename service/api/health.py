@@ -1,13 +1,16 @@
 """Whether the process lives, whether it can work, and its counters."""
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from pydantic import BaseModel
 
 from service import db
+from service.clock import now
 from service.errors import UnavailableError
+from service.read import read_heartbeats
 
 router = APIRouter(tags=["health"])
+_AGE = Gauge("hegui_heartbeat_age_seconds", "Since a periodic step last ran, by step.", ["step"])
 
 
 class HealthOut(BaseModel):
@@ -32,5 +35,7 @@ def get_readiness() -> HealthOut:
 
 @router.get("/metrics", summary="Counters for Prometheus", include_in_schema=False)
 def get_metrics() -> Response:
-    """Return all counters; they hold no tenant's data."""
+    """Return all counters and the age of each periodic step; they hold no tenant's data."""
+    for name, age_s in read_heartbeats(at=now()):
+        _AGE.labels(name).set(age_s)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -202,3 +202,19 @@ def test_messages_are_listed_like_calls(
     (item,) = client.get("/v1/interactions?outcome=fail", headers=lender.auth).json()["items"]
 
     assert item["channel"] == "sms"
+
+
+def test_the_age_of_the_reconcile_step_is_measured(
+    client: TestClient, lender: Lender, run_jobs: Callable[[], None]
+) -> None:
+    from workers.reconcile import reconcile
+
+    reconcile(0)
+
+    (line,) = [
+        line
+        for line in client.get("/metrics").text.splitlines()
+        if line.startswith("hegui_heartbeat_age_seconds{")
+    ]
+    assert 'step="reconcile"' in line
+    assert 0 <= float(line.rsplit(" ", 1)[1]) < 60
