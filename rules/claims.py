@@ -33,7 +33,7 @@ _NOT_AFTER = re.compile(
 )
 _MONEY_BEFORE = re.compile(
     r"(?:应还款?|欠款?|欠了?|还款?|还了?|余额|金额|[总一]共|合计|共计|本金|利息|罚息|费用?|款|付|交|收|转|打|缴|给|借|[为是：:])"
-    r"[是为了约：:\s]*$"
+    r"[是为了约：:，,\s]*$"
 )
 _ABOUT_BEFORE = re.compile(r"(?:大概|大约|差不多|将近|接近|约|近|小)\s*$")
 _ABOUT_AFTER = re.compile(r"\s*(?:左右|上下|出头)")

@@ -47,16 +47,6 @@ class Item:
     history: CaseHistory
 
 
-def held_out() -> list[Item]:
-    """The violating items, written before the patterns."""
-    return _items("held_out_disclosure.yaml")
-
-
-def held_out_again() -> list[Item]:
-    """The second set, which no pattern was written against."""
-    return _items("held_out_disclosure_2.yaml")
-
-
 def signals() -> list[tuple[str, CaseHistory]]:
     """What the other side says, by the cue that must hear it."""
     document = yaml.safe_load((HERE / "bad_calls" / "held_out_disclosure.yaml").read_text("utf-8"))
@@ -76,7 +66,8 @@ def lawful() -> list[Item]:
     return [Item(item["id"], (), history_of(item)) for item in document]
 
 
-def _items(name: str) -> list[Item]:
+def violating(name: str) -> list[Item]:
+    """The items of one set of violating lines and talks."""
     document = yaml.safe_load((HERE / "bad_calls" / name).read_text("utf-8"))
     found = []
     for number, item in enumerate(document["items"], 1):
@@ -167,3 +158,18 @@ def _turns(item: dict[str, Any], role: str) -> Iterator[dict[str, Any]]:
         speaker = "collector" if who == "c" else "party"
         yield {"speaker": speaker, "start": round(at, 2), "end": round(end, 2), "text": text}
         at = end + 0.5
+
+
+def lawful_lines() -> list[Item]:
+    """Single lawful lines, each after a lawful opening."""
+    path = HERE / "good_calls" / "disclosure_lines.yaml"
+    found = []
+    for number, line in enumerate(yaml.safe_load(path.read_text("utf-8")), 1):
+        item = {"text": line} if isinstance(line, str) else dict(line)
+        if item.get("channel") != "sms":
+            who = "您本人" if item.get("to", "debtor") != "debtor" else "张晓东"
+            said = f"是我，{item.pop('party')}？" if "party" in item else "是我。"
+            opening = OPENING.format(name=who)
+            item["talk"] = [f"c: {opening}", f"p: {said}", f"c: {item.pop('text')}"]
+        found.append(Item(f"L{number:03}", (), history_of(item)))
+    return found

@@ -74,7 +74,7 @@ def test_a_sum_has_one_value(text: str, value: str) -> None:
 )
 def test_a_vague_sum_is_a_range(text: str, low: int, high: int) -> None:
     [amount] = amounts(text)
-    assert (amount.low, amount.high) == (low, high)
+    assert [amount.low, amount.high] == [Decimal(low), Decimal(high)]
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,16 @@ def pack() -> Pack:
     return parse({sheet.name: sheet.read_text("utf-8") for sheet in sheets})
 
 
-@pytest.mark.parametrize(("name", "least"), [("held_out", 0.95), ("held_out_again", 0.90)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("held_out_disclosure.yaml", 0.95),
+        ("held_out_disclosure_2.yaml", 0.9),
+        ("held_out_disclosure_3.yaml", 0.9),
+    ],
+)
 def test_violations_in_other_words_are_found(pack: Pack, name: str, least: float) -> None:
-    items: list[corpus.Item] = getattr(corpus, name)()
+    items = corpus.violating(name)
     missed = []
     for item in items:
         found = {finding.rule for finding in evaluate(pack, item.history)[-1].findings}
@@ -31,12 +38,12 @@ def test_violations_in_other_words_are_found(pack: Pack, name: str, least: float
 def test_lawful_contacts_are_not_blamed(pack: Pack) -> None:
     found = [
         (item.name, finding.rule, finding.disposition, finding.quote)
-        for item in corpus.lawful()
+        for item in (*corpus.lawful(), *corpus.lawful_lines())
         for finding in evaluate(pack, item.history)[-1].findings
         if finding.disposition is not Disposition.SIGNAL
     ]
     assert [entry for entry in found if entry[2] is Disposition.VIOLATION] == []
-    assert len({entry[0] for entry in found}) <= 1, found
+    assert len({entry[0] for entry in found}) <= 2, found
 
 
 @pytest.mark.parametrize(("kind", "history"), corpus.signals())
@@ -45,7 +52,7 @@ def test_what_the_other_side_says_is_heard(pack: Pack, kind: str, history: CaseH
 
 
 def test_the_partys_words_are_no_finding_against_the_collector(pack: Pack) -> None:
-    for item in (*corpus.held_out(), *corpus.held_out_again()):
+    for item in corpus.violating("held_out_disclosure.yaml"):
         turns = item.history.contacts[-1].interaction.transcript or ()
         said = [turn.text for turn in turns if turn.speaker.value == "collector"]
         talk = [
