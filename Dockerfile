@@ -1,36 +1,30 @@
-# syntax=docker/dockerfile:1
-# One image; the command chooses what runs: api, worker or migrate.
-FROM python:3.11-slim-bookworm AS build
-WORKDIR /app
-# A compiler is needed for the packages that come as source.
-RUN apt-get update \
-    && apt-get install --no-install-recommends --yes gcc=4:12.* libc6-dev=2.36-* \
-    && rm -rf /var/lib/apt/lists/*
-RUN python -m venv /app/.venv
-ENV PATH=/app/.venv/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-# torch stands apart from the lock file, because its file differs between machines.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-RUN pip install --index-url "$TORCH_INDEX" --extra-index-url https://pypi.org/simple torch==2.13.0
-COPY requirements/lock.txt requirements/lock.txt
-RUN pip install --no-deps --require-hashes -r requirements/lock.txt
-COPY pyproject.toml README.md ./
-COPY rules rules
-COPY service service
-COPY workers workers
-COPY hegui hegui
-COPY migrations migrations
-RUN pip install --no-deps .
+# One image for every process; the command chooses: api, worker, migrate.
+FROM python:3.11.14-bookworm AS build
+# Where a smaller torch is wanted: --build-arg TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
+ARG TORCH_ARGS=""
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+COPY requirements/run.txt /build/requirements/run.txt
+# shellcheck disable=SC2086  the arguments are words
+RUN python -m venv /opt/hegui && /opt/hegui/bin/pip install ${TORCH_ARGS} torch==2.13.0
+RUN /opt/hegui/bin/pip install --no-deps --require-hashes -r /build/requirements/run.txt
+COPY pyproject.toml README.md LICENSE /build/
+COPY rules /build/rules
+COPY service /build/service
+COPY workers /build/workers
+COPY migrations /build/migrations
+COPY hegui /build/hegui
+RUN /opt/hegui/bin/pip install --no-deps /build
 
-FROM python:3.11-slim-bookworm
-RUN useradd --system --uid 10001 --create-home hegui \
-    && install -d -o hegui -g hegui /var/lib/hegui /var/cache/hegui
-COPY --from=build /app/.venv /app/.venv
-ENV PATH=/app/.venv/bin:$PATH \
+FROM python:3.11.14-slim-bookworm
+COPY --from=build /opt/hegui /opt/hegui
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/hegui hegui \
+    && install -d -o hegui -g hegui /var/lib/hegui/objects
+ENV PATH=/opt/hegui/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    HOME=/var/lib/hegui \
     HEGUI_ENVIRONMENT=production \
-    HEGUI_OBJECT_DIR=/var/lib/hegui/objects \
-    XDG_CACHE_HOME=/var/cache/hegui
-USER hegui
+    HEGUI_OBJECT_DIR=/var/lib/hegui/objects
+USER 10001
 WORKDIR /var/lib/hegui
 EXPOSE 8080
 ENTRYPOINT ["hegui"]

@@ -36,15 +36,21 @@ $(STAMP): requirements/lock.txt pyproject.toml
 	@touch $@
 	@echo "ready: $(BIN)/hegui --help"
 
-lock: venv ## resolve pyproject.toml into requirements/lock.txt (LOCK_ARGS=--upgrade for newer versions)
+lock: venv ## resolve pyproject.toml into requirements/ (LOCK_ARGS=--upgrade: newer versions)
 	@test -x $(VENV)/lock/bin/uv || { $(PYTHON) -m venv $(VENV)/lock && \
 		$(VENV)/lock/bin/python -m pip --disable-pip-version-check install --quiet uv; }
-	@cp requirements/lock.txt requirements/lock.txt.new
-	@$(VENV)/lock/bin/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-package torch $(LOCK_ARGS) --quiet --no-header -o requirements/lock.txt.new
-	@{ echo "# Made by 'make lock'; do not edit. torch stands apart (see Makefile)."; \
-		cat requirements/lock.txt.new; } > requirements/lock.txt
-	@rm requirements/lock.txt.new
+	@$(call resolve,lock.txt,--extra dev)
+	@$(call resolve,run.txt,)
+
+# The pins of the file at hand are kept, unless LOCK_ARGS=--upgrade asks for newer ones.
+define resolve
+cp -f requirements/lock.txt requirements/new.txt && \
+$(VENV)/lock/bin/uv pip compile pyproject.toml $(2) --universal --python-version 3.11 \
+	--generate-hashes --no-emit-package torch $(LOCK_ARGS) --quiet --no-header \
+	-o requirements/new.txt && \
+{ echo "# Made by 'make lock'; do not edit. torch stands apart (see Makefile)."; \
+	cat requirements/new.txt; } > requirements/$(1) && rm requirements/new.txt
+endef
 
 demo: venv ## run the whole product on recorded calls and show what it finds
 	@$(BIN)/hegui demo
