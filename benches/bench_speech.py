@@ -29,6 +29,7 @@ from workers.speech.transcript import transcribe
 
 AUDIO = Path(__file__).parents[1] / "hegui" / "demo_data" / "audio"
 PHONE_RATE = 8_000
+SHORTEST = 0.1
 SPEAKERS = ("collector", "party")
 DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
 TO_SIMPLIFIED = opencc.OpenCC("t2s")
@@ -61,9 +62,9 @@ def references() -> dict[str, list[dict[str, Any]]]:
 def pieces(seconds: float) -> Iterator[tuple[str, float, NDArray[np.int16]]]:
     """Yield recordings in turn until they fill the time; the last one is cut."""
     names, left = sorted(references()), seconds
-    while left > 0:
+    while left > SHORTEST:
         for name in names:
-            if left <= 0:
+            if left <= SHORTEST:
                 return
             with decoded(AUDIO / name) as audio:
                 part = np.array(audio.samples[: round(left * RATE) : RATE // PHONE_RATE])
