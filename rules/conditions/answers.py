@@ -36,9 +36,7 @@ def refused_repeatedly(context: ContactContext) -> Iterator[FactHit]:
     asked = context.said("asks_for_terms")
     if not asked:
         return
-    refusals = [
-        span for span in context.said("refuses_terms") if span.segment > asked[0].segment
-    ]
+    refusals = [span for span in context.said("refuses_terms") if span.segment > asked[0].segment]
     times = int(context.parameters["times"])
     if len(refusals) >= times:
         yield FactHit(facts={"refusals": len(refusals)}, at=refusals[times - 1])
