@@ -4,7 +4,7 @@ To be read both ways from a trigger.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
@@ -153,14 +153,14 @@ class Style:
     strong: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Half:
     """What stands on one side of a trigger.
 
     The expression, and the item behind each of its groups.
     """
 
-    expression: re.Pattern[str]
+    match: Callable[[str, int], re.Match[str] | None]
     groups: tuple[int, ...]
 
 
@@ -196,7 +196,7 @@ class Compiled:
         beside = items[-1] if way.backward else items[0]
         source = _expression(items, way, loose=isinstance(beside, Words | Builtin))
         groups = [first + n for n, item in enumerate(items) if isinstance(item, Words | Builtin)]
-        return Half(re.compile(source), tuple(reversed(groups) if way.backward else groups))
+        return Half(re.compile(source).match, tuple(reversed(groups) if way.backward else groups))
 
     @cached_property
     def by_characters(self) -> re.Pattern[str]:

@@ -160,24 +160,43 @@ def _seconds_apart(one: Hit, other: Hit) -> float:
 
 
 def _all(condition: AllCondition, scene: Scene) -> tuple[Hit, ...]:
-    first, *others = condition.parts
-    hits = holds(first, scene)
-    if not hits:
-        return ()
-    for part in others:
-        negative = isinstance(part, NotCondition)
-        company = holds(part.part if isinstance(part, NotCondition) else part, scene)
-        kept = []
-        for hit in hits:
-            near = [other for other in company if _near(hit, other, condition.scope)]
-            if negative and not near:
-                kept.append(hit)
-            elif not negative and near:
-                kept.append(_merged(hit, near[0]))
-        hits = tuple(kept)
+    """Facts are asked first: they cost less than words, and mostly do not hold."""
+    held: dict[int, tuple[Hit, ...]] = {}
+    before = len(scene.unknown)
+    for n, part in enumerate(condition.parts):
+        if isinstance(part, FactsCondition):
+            held[n] = holds(part, scene)
+            if not held[n] and len(scene.unknown) == before:
+                return ()
+    hits = held[0] if 0 in held else holds(condition.parts[0], scene)
+    if not hits and 0 not in held:
+        del scene.unknown[before:]
+    for n, part in enumerate(condition.parts[1:], start=1):
         if not hits:
-            return ()
+            break
+        company = held[n] if n in held else holds(_bare(part), scene)
+        hits = _accompanied(
+            hits, company, condition.scope, wanted=not isinstance(part, NotCondition)
+        )
     return hits
+
+
+def _bare(part: Condition) -> Condition:
+    return part.part if isinstance(part, NotCondition) else part
+
+
+def _accompanied(
+    hits: tuple[Hit, ...], company: tuple[Hit, ...], scope: Within | None, *, wanted: bool
+) -> tuple[Hit, ...]:
+    """The hits that have the wanted company near them, or have not the unwanted one."""
+    kept = []
+    for hit in hits:
+        near = next((other for other in company if _near(hit, other, scope)), None)
+        if wanted and near is not None:
+            kept.append(_merged(hit, near))
+        elif not wanted and near is None:
+            kept.append(hit)
+    return tuple(kept)
 
 
 def _merged(hit: Hit, other: Hit) -> Hit:

@@ -137,11 +137,13 @@ class _Search:
     def all_of(self, seeds: Sequence[tuple[int, Trigger]]) -> list[Match]:
         """All matches round the seeds (place and trigger)."""
         for place, trigger in seeds[:MAX_SEEDS]:
-            if len(self.found) >= MAX_HITS:
-                break
+            if trigger.whole and self.hopeless(place, trigger):
+                continue
             start = place - trigger.offset
             if start < 0 or (trigger.latin and self.inside_latin(start, trigger.text)):
                 continue
+            if len(self.found) >= MAX_HITS:
+                break
             if trigger.whole:
                 self.whole(start, trigger)
             else:
@@ -150,6 +152,18 @@ class _Search:
                 if end is not None and reach is not None:
                     self.by_sound(start, end, trigger, reach)
         return list(self.found.values())
+
+    def hopeless(self, place: int, trigger: Trigger) -> bool:
+        """Whether the other items do not follow or precede; most triggers end here."""
+        by_sound = self.pattern.may_sound
+        after, before = self.pattern.halves(trigger.first, trigger.last, by_sound=by_sound)
+        field = self.field
+        if after is not None and after.match(field.forward[by_sound], place + trigger.size) is None:
+            return True
+        return (
+            before is not None
+            and before.match(field.backward[by_sound], field.size - place) is None
+        )
 
     def inside_latin(self, start: int, word: str) -> bool:
         """Whether Latin letters go on before or after a word of Latin letters."""
@@ -240,12 +254,12 @@ class _Search:
         low, high = start, end
         found = later = None
         if after is not None:
-            later = after.expression.match(field.forward[by_sound], end)
+            later = after.match(field.forward[by_sound], end)
             if later is None:
                 return None
             high = later.end()
         if before is not None:
-            found = before.expression.match(field.backward[by_sound], field.size - start)
+            found = before.match(field.backward[by_sound], field.size - start)
             if found is None:
                 return None
             low = field.size - found.end()

@@ -84,8 +84,20 @@ def plausible(pieces: Sequence[Piece], text: str, *, strong: bool) -> bool:
         or (syllables <= SHORT and same < SHORT - 1)
     ):
         return False
+    if not strong and syllables <= STRETCHABLE and not _telling(words, text):
+        return False
     together = _stretches(pieces)
     return _hold(together, syllables, cost, text) and not _is_ordinary(pieces, together, cost, text)
+
+
+def _telling(pieces: Sequence[Piece], text: str) -> bool:
+    """Whether some character that is not an everyday one stands as it was meant."""
+    return any(
+        text[place] == char and char not in EVERYDAY
+        for piece in pieces
+        for place, char in enumerate(piece.word, start=piece.start)
+        if place < piece.end
+    )
 
 
 def _same(piece: Piece, text: str) -> int:

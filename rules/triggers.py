@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rules.compile import SHORT, Compiled
 from rules.grammar import Words
@@ -52,6 +52,10 @@ class Trigger:
     side: bool = False
     text: str = ""
     latin: bool = False
+    size: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", len(self.code))
 
 
 def _runs(pattern: Compiled) -> Iterator[tuple[int, int]]:
