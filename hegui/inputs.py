@@ -199,13 +199,15 @@ def _said(error: ValueError) -> str:
 TAGS = frozenset({"case.upserted", "interaction.completed", "stop.requested"})
 
 
-def _located(error: ValidationError, file: str, line: int | None) -> list[InputProblem]:
+def _located(
+    error: ValidationError, file: str, line: int | None, *, inside: str = ""
+) -> list[InputProblem]:
     """One problem a wrong field; the values themselves are personal data and are not shown."""
     return [
         InputProblem(
             file,
             line,
-            ".".join(str(part) for part in fault["loc"] if part not in TAGS) or "type",
+            inside + ".".join(str(part) for part in fault["loc"] if part not in TAGS) or "type",
             fault["msg"].removeprefix("Value error, "),
         )
         for fault in error.errors(include_url=False, include_input=False)
@@ -251,7 +253,11 @@ def _take_transcript(path: Path, document: Any, found: Inputs, moment: datetime)
         )
         return
     if not isinstance(body.get("interaction"), dict):
-        heard = SEGMENTS.validate_python(segments)
+        try:
+            heard = SEGMENTS.validate_python(segments)
+        except ValidationError as error:
+            found.problems += _located(error, str(path), None, inside="segments.")
+            return
         _add_bare(path, found, moment, segments=heard, speakers=())
         return
     interaction = {**body["interaction"], "transcript": segments}
