@@ -12,6 +12,8 @@ TORCH := torch==2.13.0
 TORCH_ARGS ?=
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTEST_ARGS ?=
+LOCK_ARGS ?=
+CORPUS ?= hegui/evaluation/corpora/field
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock demo serve test check lint fix migrate \
@@ -87,7 +89,7 @@ bench-speech: venv ## processor seconds for a second of call, by engine
 	@$(BIN)/python benches/bench_speech.py
 
 eval: venv ## how much of the labelled examples the packs find, and what they flag wrongly
-	@$(BIN)/python -m hegui.evaluation
+	@$(BIN)/python -m hegui.evaluation $(CORPUS)
 
 clean: ## remove caches and build output; leaves .venv and var/ alone
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
