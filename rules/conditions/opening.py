@@ -21,6 +21,13 @@ GENERIC_HOUSE = re.compile(
     r"(?<![哪您你本我])(?!我们|你们|这家|那家|哪家|贵|本)[\u4e00-\u9fff]{2,8}?"
     r"(?:银行|信用卡中心|消费金融|消金|小额贷款|小贷|金服|普惠|数科|科技|信息|商务|律师事务所|资产管理|服务公司|有限公司)"
 )
+_FIRM_KIND = re.compile(
+    r"(?:企业|企管|外包|资产|资管|管理|商务|信息|咨询|科技|技术|网络|服务|金服|法务|集团|有限|责任|公司|（.*）)+$"
+)
+# A lender that is called by its product's name (速融贷这边的); 网贷, 房贷 and the like name nobody.
+_LENDING_BRAND = re.compile(
+    r"[\u4e00-\u9fff]{2}(?<![房车网借还放信欠小笔个的])(?:贷|消金|钱包|白条)(?=这边|委托|平台|的|，|。|$)"
+)
 _ENTRUSTED = re.compile(
     r"(?:受|代|替)[^，。,]{2,14}?(?:委托|授权|委派)|[\u4e00-\u9fff]{2,10}(?:委托|授权)"
 )
@@ -37,7 +44,12 @@ def institution_names(context: ContactContext) -> tuple[str, ...]:
     for name in (org, *(context.case.payment_channels if context.case else ())):
         if not name:
             continue
-        for short in (name, _PLACE_OF_PAYMENT.sub("", name), _FIRM_TAIL.sub("", name)):
+        for short in (
+            name,
+            _PLACE_OF_PAYMENT.sub("", name),
+            _FIRM_TAIL.sub("", name),
+            _FIRM_KIND.sub("", name),
+        ):
             if len(short) >= 2:  # noqa: PLR2004  one character is no name
                 names[short] = None
     return tuple(names)
@@ -49,7 +61,7 @@ def _names_institution(context: ContactContext, turns: int | None) -> bool:
     if any(name in text for name in names):
         return True
     plain = _VAGUE_DESK.sub("，", _STATE.sub("，", text))
-    if GENERIC_HOUSE.search(plain) or _ENTRUSTED.search(plain):
+    if any(known.search(plain) for known in (GENERIC_HOUSE, _LENDING_BRAND, _ENTRUSTED)):
         return True
     return any(context.sounds(name, turns=turns) is not None for name in names)
 
@@ -71,8 +83,11 @@ _JOB_NUMBER = re.compile(
 _ANY_NUMBER = re.compile(
     rf"(?<![{_DIGIT}])[A-Za-z]{{0,3}}[{_DIGIT}]{{3,8}}(?![{_DIGIT}元块万千百十年月天])"
 )
+_SPOKEN_DIGITS = str.maketrans("零〇一幺二两三四五六七八九", "0011223456789")
+# A number that stands by itself in the opening is the collector's (恒越，六零三，录音).
+_LONE_NUMBER = re.compile(r"(?:^|[，。、])我?[A-Za-z]{0,3}\d{2,8}(?=号?[，。、]|号?$)")
 _OWN_NAME = re.compile(
-    r"(?:我姓|我叫|我是[^，。]{0,14}?小|免贵姓|我的名字|叫我小|我是[^，。]{0,16}的[\u4e00-\u9fff]{2,3}(?=[，。,]|$))"
+    r"(?:我姓|(?:^|[，。、])姓[\u4e00-\u9fff]{1,2}(?=[，。、]|$)|(?:^|[，。、])小[\u4e00-\u9fff](?=[，。、]|$)|我叫|我是[^，。]{0,14}?小|免贵姓|我的名字|叫我小|我是[^，。]{0,16}的[\u4e00-\u9fff]{2,3}(?=[，。,]|$))"
 )
 
 
@@ -84,7 +99,11 @@ def employee_not_named(context: ContactContext) -> Iterator[FactHit]:
     collector = context.contact.interaction.collector
     text = "，".join(span.heard for span in spans)
     digits = "".join(char for char in collector.id if char.isdecimal())
-    if _JOB_NUMBER.search(text) or _OWN_NAME.search(text) or (digits and digits in text):
+    if _LONE_NUMBER.search(opening(context, 2).translate(_SPOKEN_DIGITS)):
+        return
+    if digits and digits in text.translate(_SPOKEN_DIGITS):
+        return
+    if _JOB_NUMBER.search(text) or _OWN_NAME.search(text):
         return
     if collector.name and (
         collector.name in text or (len(collector.name) > 1 and context.sounds(collector.name))
