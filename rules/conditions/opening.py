@@ -25,8 +25,8 @@ _FIRM_KIND = re.compile(
     r"(?:企业|企管|外包|资产|资管|管理|商务|信息|咨询|科技|技术|网络|服务|金服|法务|集团|有限|责任|公司|（.*）)+$"
 )
 # A lender that is called by its product's name (速融贷这边的); 网贷, 房贷 and the like name nobody.
-_LENDING_BRAND = re.compile(
-    r"[\u4e00-\u9fff]{2}(?<![房车网借还放信欠小笔个的])(?:贷|消金|钱包|白条)(?=这边|委托|平台|的|，|。|$)"
+LENDING_BRAND = re.compile(
+    r"[\u4e00-\u9fff]{2}(?<![房车网借还放信欠小笔个的])(?:贷|消金|钱包|白条)(?=这边|委托|平台|借款|对账单|账单|APP|的|，|。|$)"
 )
 _ENTRUSTED = re.compile(
     r"(?:受|代|替)[^，。,]{2,14}?(?:委托|授权|委派)|[\u4e00-\u9fff]{2,10}(?:委托|授权)"
@@ -61,7 +61,7 @@ def _names_institution(context: ContactContext, turns: int | None) -> bool:
     if any(name in text for name in names):
         return True
     plain = _VAGUE_DESK.sub("，", _STATE.sub("，", text))
-    if any(known.search(plain) for known in (GENERIC_HOUSE, _LENDING_BRAND, _ENTRUSTED)):
+    if any(known.search(plain) for known in (GENERIC_HOUSE, LENDING_BRAND, _ENTRUSTED)):
         return True
     return any(context.sounds(name, turns=turns) is not None for name in names)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from rules.claims import amounts
-from rules.conditions.opening import GENERIC_HOUSE, institution_names
+from rules.conditions.opening import GENERIC_HOUSE, LENDING_BRAND, institution_names
 from rules.context import ContactContext, FactHit
 from rules.events import Channel
 
@@ -22,7 +22,7 @@ _COLLECTS = re.compile(
     r"欠|还款|还清|归还|偿还|速还|逾期|应还|贷款|借款|账单|结清|还钱|[什几]么?时候还|未还|没还|还上|催收|催款|处理.{0,6}款"
 )
 _CARE = re.compile(
-    r"已(?:还清|结清|入账|到账)|感谢您的还款|还款成功|暂停联系|停止联系|验证码|心理援助|(?:资料|材料)清单|已(?:登记|受理|提交)"
+    r"已(?:成功)?(?:还清|结清|入账|到账|还款|扣款)|感谢您的(?:还款|支持)|(?:还款|扣款|支付)成功|暂停联系|停止联系|验证码|心理援助|(?:资料|材料)清单|已(?:登记|受理|提交)"
 )
 _SLOTS_ZH = {
     "institution": "机构名称",
@@ -57,7 +57,9 @@ def _message_parts(context: ContactContext, text: str) -> Mapping[str, bool]:
     signed = re.search(r"[【\[][^】\]]{2,20}[】\]]", text) is not None
     named = any(name in text for name in institution_names(context))
     return {
-        "institution": signed or named or bool(GENERIC_HOUSE.search(text)),
+        "institution": signed
+        or named
+        or bool(GENERIC_HOUSE.search(text) or LENDING_BRAND.search(text)),
         "amount": bool(amounts(text)),
         "way": bool(_WAY.search(text)),
         "contact": bool(_PHONE.search(text) or _REPLY.search(text)),
