@@ -89,7 +89,7 @@ bench-speech: venv ## processor seconds for a second of call, by engine
 	@$(BIN)/python benches/bench_speech.py
 
 eval: venv ## how much of the labelled examples the packs find, and what they flag wrongly
-	@$(BIN)/python -m hegui.evaluation $(CORPUS)
+	@mkdir -p var && $(BIN)/python -m hegui.evaluation $(CORPUS) --page docs/accuracy.md > var/eval.jsonl
 
 clean: ## remove caches and build output; leaves .venv and var/ alone
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage

@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from hegui.evaluation.audio import heard_corpus, recorded
 from hegui.evaluation.corpus import Corpus, read_corpus
+from hegui.evaluation.folds import pack_files
 from hegui.evaluation.page import accuracy_page
 from hegui.evaluation.run import Evaluation, evaluate_corpus
 from service.packs import load_pack
@@ -31,42 +32,63 @@ def main(
     ),
     audio: Annotated[bool, typer.Option(help="Run the audio track where there is audio.")] = True,
     page: Annotated[Path | None, typer.Option(help="Write the page here.")] = None,
-    mistakes: Annotated[bool, typer.Option(help="List misses and false alarms.")] = False,
+    folds: Annotated[
+        bool, typer.Option(help="Run the five folds without held-out phrases.")
+    ] = True,
+    mistakes: Annotated[
+        bool, typer.Option(help="List misses and false alarms, but not of unseen cases.")
+    ] = False,
     cache: Annotated[Path, typer.Option(help="Where transcripts are kept.")] = Path("var/heard"),
 ) -> None:
     """Score every corpus; one JSON line a track on standard output."""
     pack = load_pack()
     evaluation = Evaluation(pack.name, pack.digest)
     for folder in corpora:
-        heard = _heard(folder, cache, engine) if audio and (folder / "audio").is_dir() else None
+        corpus = read_corpus(folder)
+        heard = _heard(folder, corpus, cache, engine) if audio and _has_audio(folder) else None
         with _console.status(folder.name) as status:
             evaluation.tracks += evaluate_corpus(
                 pack,
-                folder,
+                corpus,
+                files=pack_files(pack.name) if folds else None,
                 heard=heard,
                 recorded=recorded(folder) if heard else frozenset(),
                 on_step=status.update,
             )
+        if mistakes:
+            _list_mistakes(evaluation, corpus)
     for track in evaluation.tracks:
         print(orjson.dumps(track.as_dict()).decode())
-        if mistakes and track.method == "hegui":
-            for mistake in track.score.mistakes:
-                _console.print(
-                    f"{track.track}: {mistake.kind} {mistake.label} {mistake.interaction_id}"
-                )
     if page is not None:
-        page.write_text(accuracy_page(evaluation, [folder.name for folder in corpora]), "utf-8")
+        page.write_text(accuracy_page(evaluation, [_named(folder) for folder in corpora]), "utf-8")
         _console.print(f"wrote {page}")
 
 
-def _heard(folder: Path, cache: Path, engine: str) -> Corpus:
+def _named(folder: Path) -> str:
+    """How the page names a corpus: as given where anybody can follow it, else by its last part."""
+    return folder.name if folder.is_absolute() else folder.as_posix()
+
+
+def _has_audio(folder: Path) -> bool:
+    return (folder / "audio" / "events.jsonl").is_file()
+
+
+def _list_mistakes(evaluation: Evaluation, corpus: Corpus) -> None:
+    for track in evaluation.tracks:
+        if track.corpus == corpus.name and track.track in {"text, all rules", "audio, words"}:
+            for mistake in track.score.mistakes:
+                if mistake.interaction_id not in corpus.unseen:
+                    _console.print(
+                        f"{track.track}: {mistake.kind} {mistake.label} {mistake.interaction_id}"
+                    )
+
+
+def _heard(folder: Path, corpus: Corpus, cache: Path, engine: str) -> Corpus:
     total = len(recorded(folder))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=_console) as progress:
         task = progress.add_task(f"{folder.name}: listening ({engine})", total=total)
-        return heard_corpus(
-            folder, read_corpus(folder), cache, engine, lambda: progress.advance(task)
-        )
+        return heard_corpus(folder, corpus, cache, engine, lambda: progress.advance(task))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Read a labelled corpus: events, expectations and, where it has them, recordings."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import yaml
 
 from rules.events import (
     CaseUpserted,
@@ -31,13 +34,15 @@ class Expectation:
 class Corpus:
     """Events with their expectations, by interaction id; an absent expectation means: nothing.
 
-    `audio` says which transcripts a speech engine made.
+    `audio` says which transcripts a speech engine made. `unseen` are the interactions whose
+    mistakes are only counted and never listed, so that nobody tunes on them.
     """
 
     name: str
     events: tuple[AnyEvent, ...]
     expected: dict[str, Expectation] = field(default_factory=dict)
     audio: dict[Key, Audio] = field(default_factory=dict)
+    unseen: frozenset[str] = frozenset()
 
     def interactions(self) -> Iterator[Interaction]:
         """Every interaction, in the order of the file."""
@@ -72,22 +77,47 @@ def read_events(path: Path) -> tuple[AnyEvent, ...]:
 
 
 def read_expected(path: Path) -> dict[str, Expectation]:
-    """Read the expectations file: one JSON object an interaction."""
+    """Read the expectations file: one JSON object an interaction.
+
+    Raises `ValueError` naming the line that is wrong.
+    """
     found = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.strip():
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
             row = json.loads(line)
             found[row["interaction_id"]] = Expectation(
                 frozenset(row.get("rules", ())), frozenset(row.get("also_acceptable", ()))
             )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path.name}:{number}: {error!r}") from error
     return found
 
 
 def read_corpus(folder: Path) -> Corpus:
-    """Read `events.jsonl` and `expected.jsonl` of one folder."""
-    return Corpus(
+    """Read `events.jsonl` and `expected.jsonl` of one folder, and `corpus.yaml` where it has one.
+
+    `corpus.yaml` may hold `unseen_cases`: a regular expression of whole case ids. Raises
+    `ValueError` where an expectation names an interaction that the events do not hold.
+    """
+    corpus = Corpus(
         folder.name, read_events(folder / "events.jsonl"), read_expected(folder / "expected.jsonl")
     )
+    case_of = {item.interaction_id: item.case_id for item in corpus.interactions()}
+    strangers = sorted(corpus.expected.keys() - case_of.keys())
+    if strangers:
+        raise ValueError(f"expected.jsonl: no event for {', '.join(strangers[:5])}")
+    unseen = _unseen_cases(folder / "corpus.yaml")
+    return replace(
+        corpus,
+        unseen=frozenset(key for key, case_id in case_of.items() if unseen.fullmatch(case_id)),
+    )
+
+
+def _unseen_cases(path: Path) -> re.Pattern[str]:
+    settings = yaml.safe_load(path.read_text("utf-8")) if path.exists() else {}
+    return re.compile(settings.get("unseen_cases", "(?!)"))
 
 
 def _changed(event: AnyEvent, change: TextChange) -> AnyEvent:

@@ -15,7 +15,10 @@ ones that may be) and, for the audio track, `audio/events.jsonl` with recordings
 interaction, *rule* level single rules, *interaction* level whether anything required was found. Intervals are 95% Wilson.
 
 * **text, all rules**: transcripts as given, words and facts.
+* **seen / unseen cases**: where a corpus says which mistakes nobody may read: the figures of either part.
 * **text, words**: the rules that listen to words.
+* **five-fold**: cases dealt into five folds; each is read by the pack without the phrases and words that occur in its violating
+  texts and in no other fold's texts (whole patterns, branches of patterns and lexicon words of two characters and more).
 * **keyword rules**: the rules that the baselines' keyword list (`hegui/evaluation/keywords.yaml`) covers, the same for all methods.
 * **noise**: each Chinese character of the transcripts replaced with the probability named, in 70% of the cases by a homophone, in
   20% by a near sound (zh/z, n/l, ang/an …), else by any; mean of three seeds.
@@ -41,6 +44,7 @@ def accuracy_page(evaluation: Evaluation, folders: Sequence[str]) -> str:
     for corpus, tracks in by_corpus.items():
         parts.append(f"\n## {corpus}\n")
         parts.append(_overview(tracks))
+        parts += [f"\n{track.track}: {track.note}." for track in tracks if track.note]
         parts.append("\n### By rule (text, all rules)\n")
         parts.append(_by_rule(tracks[0]))
     return "\n".join(parts) + "\n"

@@ -1,12 +1,12 @@
 """Run every track of the evaluation over a corpus and tell the result as data and as a page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from hegui.evaluation.baselines import keywords, plain_keywords, segmented_keywords
-from hegui.evaluation.corpus import Corpus, read_corpus
+from hegui.evaluation.corpus import Corpus
+from hegui.evaluation.folds import report_held_out
 from hegui.evaluation.noise import SyllableNoise
 from hegui.evaluation.scoring import Score, score
 from rules import Pack, evaluate
@@ -34,12 +34,13 @@ _WORDS_AS_FACTS = frozenset(module.__name__ for module in (answers, claims, open
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One way of reading a corpus by one method, and its score."""
+    """One way of reading a corpus by one method, and its score; `note` is printed beside it."""
 
     corpus: str
     track: str
     method: str
     score: Score
+    note: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The track as plain values."""
@@ -47,6 +48,7 @@ class Track:
             "corpus": self.corpus,
             "track": self.track,
             "method": self.method,
+            "note": self.note,
             **self.score.as_dict(),
         }
 
@@ -94,52 +96,63 @@ Method = Callable[[Corpus], dict[str, set[str]]]
 
 def evaluate_corpus(
     pack: Pack,
-    folder: Path,
+    corpus: Corpus,
     *,
+    files: Mapping[str, str] | None = None,
     heard: Corpus | None = None,
     recorded: frozenset[str] = frozenset(),
     on_step: Callable[[str], None] = lambda _: None,
 ) -> list[Track]:
     """Score the engine on the clean text and under noise, beside both baselines.
 
-    `heard` is the corpus through a speech engine; only `recorded` interactions and rules about
-    words count there. The baselines are scored on the rules that their keyword list covers.
+    `files` are the texts that the pack was made from; with them the folds run. `heard` is the
+    corpus through a speech engine; only `recorded` interactions and rules about words count there.
+    The baselines are scored on the rules that their keyword list covers.
     """
-    corpus = read_corpus(folder)
     spoken = spoken_rules(pack)
     tracks = []
 
-    def add(track: str, method: str, version: Corpus, run: Method, **options: Any) -> None:
-        on_step(f"{corpus.name}: {track}, {method}")
-        found = run(version)
+    def add(track: str, method: str, found: dict[str, set[str]], **options: Any) -> None:
         only = options.get("only")
         if only is not None:
             found = {key: rules for key, rules in found.items() if key in only}
         counted = options.get("counted", frozenset())
         kept = score(found, corpus.expected, (lambda r: r in counted) if counted else _everything)
-        tracks.append(Track(corpus.name, track, method, kept))
+        tracks.append(Track(corpus.name, track, method, kept, options.get("note", "")))
 
-    def engine(version: Corpus) -> dict[str, set[str]]:
-        return report_rules(pack, version)
+    def compare(track: str, version: Corpus, **options: Any) -> None:
+        for name, baseline in _BASELINES:
+            add(track, name, baseline(version), counted=covered, **options)
 
     covered = frozenset(keywords())
-    add("text, all rules", "hegui", corpus, engine)
-    add("text, words", "hegui", corpus, engine, counted=spoken)
-    for name, baseline in _BASELINES:
-        add("text, keyword rules", name, corpus, baseline, counted=covered)
-    add("text, keyword rules", "hegui", corpus, engine, counted=covered)
+    on_step(f"{corpus.name}: text")
+    plain = report_rules(pack, corpus)
+    add("text, all rules", "hegui", plain)
+    if corpus.unseen:
+        add("text, all rules, seen cases", "hegui", plain, only=plain.keys() - corpus.unseen)
+        add("text, all rules, unseen cases", "hegui", plain, only=corpus.unseen)
+    add("text, words", "hegui", plain, counted=spoken)
+    if files is not None:
+        on_step(f"{corpus.name}: folds")
+        found, lost = report_held_out(files, corpus)
+        note = f"phrases removed, by fold: {', '.join(map(str, lost))}"
+        add("five-fold, held-out phrases removed", "hegui", found, note=note)
+        add("five-fold, held-out phrases removed, words", "hegui", found, counted=spoken)
+    compare("text, keyword rules", corpus)
+    add("text, keyword rules", "hegui", plain, counted=covered)
     for rate in NOISE_RATES[1:]:
         for seed in SEEDS:
-            noisy = corpus.with_texts(SyllableNoise(rate, seed))
             label = f"noise {rate:.0%}, seed {seed}, keyword rules"
-            add(label, "hegui", noisy, engine, counted=covered)
-            for name, baseline in _BASELINES:
-                add(label, name, noisy, baseline, counted=covered)
+            on_step(f"{corpus.name}: {label}")
+            noisy = corpus.with_texts(SyllableNoise(rate, seed))
+            add(label, "hegui", report_rules(pack, noisy), counted=covered)
+            compare(label, noisy)
     if heard is not None:
-        add("audio, words", "hegui", heard, engine, counted=spoken, only=recorded)
-        add("audio, keyword rules", "hegui", heard, engine, counted=covered, only=recorded)
-        for name, baseline in _BASELINES:
-            add("audio, keyword rules", name, heard, baseline, counted=covered, only=recorded)
+        on_step(f"{corpus.name}: audio")
+        found = report_rules(pack, heard)
+        add("audio, words", "hegui", found, counted=spoken, only=recorded)
+        add("audio, keyword rules", "hegui", found, counted=covered, only=recorded)
+        compare("audio, keyword rules", heard, only=recorded)
     return tracks
 
 
