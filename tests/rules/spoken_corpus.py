@@ -48,6 +48,8 @@ OPENING_TO_OTHERS = [
     ("party", "我姓李。"),
 ]
 MESSAGES = {"sms", "im", "email", "letter"}
+OF_THE_MESSAGE = frozenset({"SMS-01", "SMS-02"})
+"""Rules about a message as a whole, which these one-line messages are not about."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,12 @@ def lawful_dialogues() -> list[Entry]:
         history = history_of(fields, turns)
         found.append(Entry(item["id"], text, frozenset(), frozenset(), history))
     return found
+
+
+def turned_round(line: str) -> CaseHistory:
+    """A proper call in which the other side says the line."""
+    answer = [("party", line), ("collector", "好的，我记下来了，谢谢您，再见。")]
+    return history_of({}, [*OPENING, ("collector", "您请讲。"), *answer])
 
 
 def _read(name: str) -> Any:
@@ -129,7 +137,9 @@ def history_of(item: dict[str, Any], turns: list[tuple[str, str]]) -> CaseHistor
         "direction": item.get("direction", "outbound"),
         "mode": item.get("mode", "human"),
         "started_at": "2026-06-04T10:00:00+08:00",
-        "outcome": {"call": "answered", "visit": "done", "letter": "done"}.get(channel, "delivered"),
+        "outcome": {"call": "answered", "visit": "done", "letter": "done"}.get(
+            channel, "delivered"
+        ),
         "collector": {"id": "0088", "org": "远岸银行贷后"},
         "caller_number_type": "official",
         "party": {"role": role, "phone": PHONES.get(role, OWN)},
