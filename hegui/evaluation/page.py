@@ -12,7 +12,8 @@ Made by `make eval CORPUS="{folders}"`; do not edit. Pack `{pack}`, digest `{dig
 
 A corpus is a folder with `events.jsonl`, `expected.jsonl` (per interaction: `rules` that must be reported, `also_acceptable`
 ones that may be) and, for the audio track, `audio/events.jsonl` with recordings. *Family* level counts rule families per
-interaction, *rule* level single rules, *interaction* level whether anything required was found. Intervals are 95% Wilson.
+interaction, *rule* level single rules, *interaction* level whether anything required was found. *Lawful flagged* is the share of the
+interactions that need no finding where something beyond the tolerated was reported. Intervals are 95% Wilson.
 
 * **text, all rules**: transcripts as given, words and facts.
 * **seen / unseen cases**: where a corpus says which mistakes nobody may read: the figures of either part.
@@ -52,8 +53,8 @@ def accuracy_page(evaluation: Evaluation, folders: Sequence[str]) -> str:
 
 def _overview(tracks: Sequence[Track]) -> str:
     rows = [
-        "| track | method | family precision | family recall | rule precision | rule recall | interaction recall |",
-        "|---|---|---|---|---|---|---|",
+        "| track | method | family precision | family recall | rule precision | rule recall | interaction recall | lawful flagged |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     groups: dict[tuple[str, str], list[Track]] = defaultdict(list)
     for track in tracks:
@@ -64,7 +65,7 @@ def _overview(tracks: Sequence[Track]) -> str:
         whole = _sum([track.score.interaction for track in group])
         rows.append(
             f"| {label} | {method} | {_precision(family)} | {_recall(family)} | "
-            f"{_precision(rule)} | {_recall(rule)} | {_recall(whole)} |"
+            f"{_precision(rule)} | {_recall(rule)} | {_recall(whole)} | {_flagged(group, whole)} |"
         )
     return "\n".join(rows)
 
@@ -92,6 +93,11 @@ def _precision(tally: Tally) -> str:
 
 def _recall(tally: Tally) -> str:
     return _share(tally.recall, tally.tp, tally.tp + tally.fn)
+
+
+def _flagged(group: Sequence[Track], whole: Tally) -> str:
+    lawful = sum(track.score.lawful for track in group)
+    return _share(whole.fp / lawful if lawful else 0.0, whole.fp, lawful)
 
 
 def _share(value: float, hits: int, total: int) -> str:

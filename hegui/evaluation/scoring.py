@@ -65,7 +65,7 @@ class Mistake:
 
 @dataclass(slots=True)
 class Score:
-    """The tallies of one run."""
+    """The tallies of one run; `lawful` counts the interactions where nothing was required."""
 
     interaction: Tally
     family: Tally
@@ -73,11 +73,13 @@ class Score:
     by_family: dict[str, Tally]
     by_rule: dict[str, Tally]
     mistakes: list[Mistake]
+    lawful: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """All tallies as plain values."""
         return {
             "interaction": self.interaction.as_dict(),
+            "lawful": self.lawful,
             "family": self.family.as_dict(),
             "rule": self.rule.as_dict(),
             "by_family": {name: t.as_dict() for name, t in sorted(self.by_family.items())},
@@ -107,6 +109,7 @@ def score(
         wanted = expected.get(interaction_id, Expectation())
         required = {rule for rule in wanted.required if counted(rule)}
         allowed = required | wanted.acceptable
+        result.lawful += not required
         _count_interaction(result.interaction, found - wanted.acceptable, required)
         _count(result.rule, result.by_rule, found, required, allowed)
         mistakes = _count(

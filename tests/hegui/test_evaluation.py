@@ -88,6 +88,7 @@ def test_scores_agree_with_a_count_by_hand() -> None:
     assert counts(result.rule) == (1, 4, 2)
     assert counts(result.family) == (2, 2, 1)
     assert counts(result.interaction) == (1, 1, 1)
+    assert result.lawful == 3
     assert counts(result.by_rule["FAL-01"]) == (0, 0, 1)
     assert counts(result.by_rule["FAL-02"]) == (0, 1, 0)
     assert counts(result.by_family["ABU"]) == (0, 0, 1)
