@@ -165,8 +165,7 @@ def _bars(console: Console) -> Progress:
 def _send_everything(client: Client, agencies: dict[str, AgencyAccess], console: Console) -> None:
     """Post every event as its agency, and upload the recordings that they announce."""
     data = resources.files("hegui").joinpath("demo_data")
-    lines = data.joinpath("events.jsonl").read_text("utf-8").splitlines()
-    events = [json.loads(line) for line in lines]
+    events = demo_events()
     owner = {e["data"]["case_id"]: e["data"].get("agency_id") for e in events}
     announced: list[tuple[AgencyAccess, dict[str, Any]]] = []
     with _bars(console) as bars:
@@ -275,6 +274,13 @@ def _save(
     (output / "seen.json").write_text(text + "\n", encoding="utf-8")
 
 
+def demo_events() -> list[dict[str, Any]]:
+    """The events of the demonstration, in the order in which they are sent."""
+    data = resources.files("hegui").joinpath("demo_data")
+    lines = data.joinpath("events.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def expectations() -> dict[str, dict[str, Any]]:
     """What the demonstration must see, by interaction."""
     text = resources.files("hegui").joinpath("demo_data", "expected.yaml").read_text("utf-8")
@@ -308,10 +314,21 @@ def _compare_alerts(seen: list[Seen], receiver: AlertReceiver) -> list[str]:
     if len(alerted) != failing:
         problems.append(f"{len(alerted)} contacts were alerted, {failing} fail")
     sent = json.dumps(receiver.alerts, ensure_ascii=False)
-    quotes = {f["quote"] for one in seen for f in one.findings if f.get("quote")}
-    if any(quote in sent for quote in quotes):
+    if any(private in sent for private in _private(seen)):
         problems.append("an alert carries what a person said")
     return problems
+
+
+def _private(seen: list[Seen]) -> set[str]:
+    """What must not be sent: phones, names and quotes; bare digits could be part of an id."""
+    quotes = {f["quote"] for one in seen for f in one.findings if f.get("quote")}
+    private = {quote for quote in quotes if not quote.isascii()}
+    for event in demo_events():
+        about = event["data"]
+        people = [about.get("debtor", {}), about.get("party", {}), about.get("collector", {})]
+        for person in people:
+            private |= {person.get("name"), person.get("phone"), *person.get("phones", ())}
+    return private - {None}
 
 
 def _stay(url: str, key: str, console: Console) -> None:

@@ -1,6 +1,5 @@
 """The PostgreSQL that hegui brings along: make it, start it, stop it, start it again."""
 
-import ctypes
 import fcntl
 import os
 import pwd
@@ -23,6 +22,7 @@ import psycopg
 from psycopg import sql
 
 from hegui.errors import RefusedError
+from hegui.lifeline import end_with_parent
 
 DATABASE = "hegui"
 SUPERUSER = "postgres"
@@ -84,19 +84,6 @@ class Identity(TypedDict):
     user: int | None
     group: int | None
     extra_groups: list[int] | None
-
-
-def _die_with_parent() -> Callable[[], None]:
-    """Return what asks the kernel for a fast shutdown of the server when we are gone (Linux)."""
-    if not sys.platform.startswith("linux"):
-        return lambda: None
-    libc = ctypes.CDLL(None, use_errno=True)
-    set_death_signal = 1
-
-    def ask() -> None:
-        libc.prctl(set_death_signal, signal.SIGINT, 0, 0, 0)
-
-    return ask
 
 
 def _say(text: str) -> None:
@@ -325,7 +312,7 @@ class Postgres:
                 cwd="/",
                 env=self._environment(),
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),  # noqa: PLW1509  started before any thread
+                preexec_fn=end_with_parent(signal.SIGINT),  # noqa: PLW1509  started before any thread
                 **self._identity(),
             )
         deadline = time.monotonic() + READY_S

@@ -1,6 +1,5 @@
 """Runs the whole product as one tree of processes, and starts again whatever dies."""
 
-import ctypes
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ import httpx
 
 from hegui.environment import child_environment, embedded, hand_down, point_to
 from hegui.errors import RefusedError
+from hegui.lifeline import end_with_parent
 from hegui.postgres import Postgres
 from service.config import settings
 from service.db import dispose, is_ready
@@ -49,7 +49,7 @@ class Child:
             env=child_environment(without=OWNER_SETTINGS),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_die_with_parent(),  # noqa: PLW1509  the supervisor has no threads
+            preexec_fn=end_with_parent(signal.SIGTERM),  # noqa: PLW1509  the supervisor has no threads
         )
 
     def tend(self, say: Callable[[str], None]) -> None:
@@ -64,15 +64,6 @@ class Child:
             self.pause_s = min(LONGEST_PAUSE_S, self.pause_s * 2)
         if self.process is None and now >= self.due:
             self.start()
-
-
-def _die_with_parent() -> Callable[[], None]:
-    """Return what asks the kernel to end a child in good order when we are gone (Linux)."""
-    if not sys.platform.startswith("linux"):
-        return lambda: None
-    libc = ctypes.CDLL(None)
-    set_death_signal = 1
-    return lambda: libc.prctl(set_death_signal, signal.SIGTERM, 0, 0, 0)
 
 
 def _say(text: str) -> None:
