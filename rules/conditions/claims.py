@@ -56,6 +56,8 @@ def claimed_sum_over_balance(context: ContactContext) -> Iterator[FactHit]:
     tolerance = Decimal(str(context.parameters["tolerance"]))
     excess = Decimal(str(context.parameters["excess"]))
     heard = context.contact.audio.state == "transcribed"
+    if heard and _says(context, balance):
+        return  # a speech engine garbles sums; the right one was said
     for span in collector_spans(context.contact):
         for amount in claimed_totals(span.heard):
             over = amount.low / balance - 1
@@ -67,6 +69,18 @@ def claimed_sum_over_balance(context: ContactContext) -> Iterator[FactHit]:
                 at=part_of(span, amount.start, amount.end),
             )
             return
+
+
+_SAME = Decimal("0.01")
+
+
+def _says(context: ContactContext, sum_owed: Decimal) -> bool:
+    """Whether the collector names this sum, give or take one in a hundred."""
+    return any(
+        abs(amount.low / sum_owed - 1) <= _SAME
+        for span in collector_spans(context.contact)
+        for amount in amounts(span.heard)
+    )
 
 
 def debt_sum_told(context: ContactContext) -> Iterator[FactHit]:
