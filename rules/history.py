@@ -24,9 +24,10 @@ def _audio_of(interaction: Interaction) -> Audio:
 def build_histories(
     events: Iterable[AnyEvent], audio: Mapping[Key, Audio] | None = None
 ) -> dict[str, CaseHistory]:
-    """Group events by case; any permutation and any repetition of the same events gives the same result.
+    """Group events by case; any permutation and any repetition of them gives the same result.
 
-    Of several events for one interaction the one with the latest `timestamp` counts (ties: by content).
+    Of several events for one interaction the one with the latest `timestamp` counts; ties go by
+    content.
     `audio` says, by (agency id, interaction id), what the speech side found.
     """
     known = audio or {}

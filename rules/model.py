@@ -54,8 +54,9 @@ class Audio:
     """What became of an interaction's recording, as the speech side found it.
 
     `state`: `none` (no recording was announced), `given` (the event carried its transcript),
-    `transcribed`, `missing` (announced, never received), `failed` (could not be decoded; see `reason`).
-    `decoded_seconds` is the decoded length; `untrusted_share` the part of speech not to be relied on (0..1).
+    `transcribed`, `missing` (announced, never received), `failed` (not decodable; see `reason`).
+    `decoded_seconds` is the decoded length; `untrusted_share` the part of speech that is not to be
+    relied on (0..1).
     """
 
     state: str = "none"
@@ -90,7 +91,7 @@ class CaseHistory:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What a second reader proposes for one gated collector utterance; it can only become `review`."""
+    """What a second reader proposes for a gated utterance; it can only become `review`."""
 
     family: str
     segment: int

@@ -287,9 +287,7 @@ def test_the_longest_floor_of_product_and_lender_applies(
 
 
 def test_years_end_on_the_same_day_and_never_earlier() -> None:
-    assert add_years(datetime(2024, 2, 29, 8, tzinfo=UTC), 2) == datetime(
-        2026, 3, 1, 8, tzinfo=UTC
-    )
+    assert add_years(datetime(2024, 2, 29, 8, tzinfo=UTC), 2) == datetime(2026, 3, 1, 8, tzinfo=UTC)
     assert add_years(datetime(2026, 6, 3, tzinfo=UTC), 5) == datetime(2031, 6, 3, tzinfo=UTC)
 
 
