@@ -45,7 +45,7 @@ def test_the_image_has_no_lint() -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("name", ["migrate", "api", "audio-worker", "rules-worker"])
+@pytest.mark.parametrize("name", ["migrate", "api", "worker-audio", "worker-rules"])
 def test_compose_hands_down_settings_that_exist_and_the_owner_to_migrate_alone(name: str) -> None:
     given = set(compose()["services"][name]["environment"])
     known = {f"HEGUI_{field.upper()}" for field in Settings.model_fields}
@@ -62,27 +62,15 @@ def test_the_processes_of_compose_are_commands_of_hegui() -> None:
         text=True,
         check=True,
     ).stdout
-    for name in ("migrate", "api", "audio-worker", "rules-worker"):
+    for name in ("migrate", "api", "worker-audio", "worker-rules"):
         assert f"  {compose()['services'][name]['command'][0]} " in helped
 
 
-def test_every_setting_is_on_its_page_with_its_default() -> None:
+def test_every_setting_is_described_on_its_page_in_the_words_of_the_code() -> None:
     page = (ROOT / "docs" / "settings.md").read_text("utf-8")
-    rows = dict(re.findall(r"^\| `(HEGUI_[A-Z_0-9]+)` \| (.*?) \|", page, flags=re.MULTILINE))
-
-    expected = {
-        f"HEGUI_{name.upper()}": shown(field.get_default())
-        for name, field in Settings.model_fields.items()
-    }
-    assert rows == expected
-    for field in Settings.model_fields.values():
-        assert field.description
-        assert field.description in page
-
-
-def shown(default: Any) -> str:
-    value = getattr(default, "get_secret_value", lambda: default)()
-    return f"`{value}`" if str(value) else "empty"
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert f"| {field.description} |" in page, name
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "CONTRIBUTING.md"])
