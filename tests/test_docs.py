@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from hegui.cli_rules import rules
 from service.alert import MAX_ATTEMPTS
 from service.config import Settings
+from service.packs import load_pack
 from workers.sender import RETRY_DELAYS_S
 
 ROOT = Path(__file__).parents[1]
@@ -56,3 +59,20 @@ def test_compose_starts_every_part_after_the_migration() -> None:
         wait = services[name]["depends_on"]["migrate"]
         assert wait == {"condition": "service_completed_successfully"}
     assert services["migrate"]["depends_on"]["db"] == {"condition": "service_healthy"}
+
+
+def test_the_rules_page_is_what_the_command_prints() -> None:
+    result = CliRunner().invoke(rules, ["coverage"])
+
+    assert result.exit_code == 0
+    assert read("docs/rules.md") == result.stdout, "run: hegui rules coverage > docs/rules.md"
+
+
+def test_the_accuracy_page_names_its_pack_and_the_command_that_made_it() -> None:
+    page = read("docs/accuracy.md")
+    made = re.search('Made by `make eval CORPUS="([^"]+)"`', page)
+
+    assert f"Pack `{load_pack().name}`" in page
+    assert made is not None
+    assert "hegui/evaluation/corpora/field" in made[1].split()
+    assert "\neval: " in read("Makefile")

@@ -13,7 +13,7 @@ from hegui.evaluation.corpus import Corpus, read_corpus
 from hegui.evaluation.folds import pack_files
 from hegui.evaluation.page import accuracy_page
 from hegui.evaluation.run import Evaluation, evaluate_corpus
-from service.packs import load_pack
+from rules import parse
 
 _console = Console(stderr=True)
 
@@ -41,7 +41,8 @@ def main(
     cache: Annotated[Path, typer.Option(help="Where transcripts are kept.")] = Path("var/heard"),
 ) -> None:
     """Score every corpus; one JSON line a track on standard output."""
-    pack = load_pack()
+    files = pack_files()
+    pack = parse(files)
     evaluation = Evaluation(pack.name, pack.digest)
     for folder in corpora:
         corpus = read_corpus(folder)
@@ -50,7 +51,7 @@ def main(
             evaluation.tracks += evaluate_corpus(
                 pack,
                 corpus,
-                files=pack_files(pack.name) if folds else None,
+                files=files if folds else None,
                 heard=heard,
                 recorded=recorded(folder) if heard else frozenset(),
                 on_step=status.update,
