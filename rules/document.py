@@ -7,12 +7,13 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from itertools import groupby
 
 from rules.context import Span, Turn
 from rules.events import Interaction, Segment, Speaker
 from rules.normalise import SEGMENT_JOINT, TURN, TURN_JOINT, normalise
-from rules.phonetic import encode
+from rules.phonetic import Echo, encode
 
 
 class Voice(StrEnum):
@@ -59,6 +60,11 @@ class Side:
         self.text, self._starts, self._ends = normalise(self.raw)
         self.codes = encode(self.text)
         self._piece_starts = [piece.start for piece in self.pieces]
+
+    @cached_property
+    def echo(self) -> Echo:
+        """The codes, for needles that are looked for one by one."""
+        return Echo(self.codes)
 
     def raw_at(self, place: int) -> int:
         """Where a character of the normal form starts in the joined raw text."""
@@ -108,6 +114,7 @@ class Document:
         ]
         self.runs: tuple[tuple[tuple[int, Segment], ...], ...] = tuple(map(tuple, runs))
         self._sides: dict[Voice, Side] = {}
+        self._own: dict[Voice, list[int]] = {}
         notes = interaction.visit.notes if interaction.visit else None
         self.notes = _written(Speaker.UNKNOWN, notes) if notes else None
 
@@ -123,8 +130,10 @@ class Document:
 
     def own_turns(self, voice: Voice) -> list[int]:
         """Indexes of the turns of a voice, in order."""
-        wanted = SPEAKERS[voice]
-        return [n for n, run in enumerate(self.runs) if run[0][1].speaker in wanted]
+        if voice not in self._own:
+            wanted = SPEAKERS[voice]
+            self._own[voice] = [n for n, run in enumerate(self.runs) if run[0][1].speaker in wanted]
+        return self._own[voice]
 
     def turn_text(self, turn: int) -> str:
         """The raw text of a turn."""
@@ -151,13 +160,20 @@ class Document:
             trusted=segment.trusted,
         )
 
+    @cached_property
     def turns(self) -> tuple[Turn, ...]:
         """The turns as fact conditions see them."""
+        texts = [self.turn_text(n) for n in range(len(self.runs))]
+        whole = TURN_JOINT.join(texts)
+        if whole.count(TURN_JOINT) == len(texts) - 1:
+            normal = normalise(whole)[0].split(TURN)  # one turn has no say in another's form
+        else:
+            normal = [normalise(text)[0] for text in texts]
         return tuple(
             Turn(
                 index=n,
                 speaker=run[0][1].speaker,
-                text=normalise(self.turn_text(n))[0],
+                text=normal[n],
                 raw=" ".join(segment.text for _, segment in run),
                 start=run[0][1].start,
                 end=max(segment.end for _, segment in run),

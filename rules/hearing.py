@@ -16,7 +16,7 @@ from rules.guards import Place, first_objection
 from rules.match import Match, Scan
 from rules.model import Contact, Disposition, Severity
 from rules.numbers import sums as sums_in
-from rules.phonetic import distance, encode
+from rules.phonetic import encode
 from rules.rule import Entry, Pack, WordsCondition
 
 SHORT_WORD = 2
@@ -195,7 +195,7 @@ class Hearing:
 
     def turns(self) -> tuple[Turn, ...]:
         """The turns of the contact."""
-        return self.document.turns()
+        return self.document.turns
 
     def sums(self) -> tuple[Sum, ...]:
         """The sums of money that anybody named, in order of turns."""
@@ -213,22 +213,12 @@ class Hearing:
             return None
         side = self.document.side(Voice.COLLECTOR)
         own = self.document.own_turns(Voice.COLLECTOR)[:turns]
-        budget = max(0.5, len(codes) / 4)
-        for start in range(len(side.codes) - len(codes) + 1):
-            cost = 0.0
-            for heard, meant in zip(side.codes[start : start + len(codes)], codes, strict=True):
-                cost += distance(heard, meant)
-                if cost > budget:
-                    break
-            else:
-                if side.piece_at(start).turn in own:
-                    span = self.document.span(Voice.COLLECTOR, start, start + len(codes))
-                    match = (
-                        "exact" if side.text[start : start + len(codes)] == needle else "phonetic"
-                    )
-                    return replace(
-                        span, quote=needle, match=match, confidence=1 - cost / len(codes)
-                    )
+        for start, cost in side.echo.places(codes, max(0.5, len(codes) / 4)):
+            if side.piece_at(start).turn in own:
+                end = start + len(codes)
+                span = self.document.span(Voice.COLLECTOR, start, end)
+                match = "exact" if side.text[start:end] == needle else "phonetic"
+                return replace(span, quote=needle, match=match, confidence=1 - cost / len(codes))
         return None
 
     def silent(self, voice: Voice, turns: int | None) -> bool:

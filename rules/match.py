@@ -1,27 +1,18 @@
-"""Find patterns in a text: two passes of automata.
+"""Find patterns in a text: regular expressions both ways from what the automata set off."""
 
-Then regular expressions both ways from what they found.
-"""
-
-from collections import defaultdict
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import daachorse
-
 from rules.compile import Compiled
 from rules.grammar import Builtin
-from rules.normalise import BREAKS
 from rules.numbers import is_builtin, masked, number_spans
-from rules.phonetic import distance
-from rules.plausible import STRETCHABLE, WRONG, Piece, likeliest, plausible, spread
-from rules.triggers import Trigger, plan
+from rules.plausible import WRONG, Piece, likeliest, plausible, spread
+from rules.seeds import Halves, Seed, Seeds, Sower
+from rules.triggers import Trigger
 
 MAX_HITS = 200
 """Hits of one pattern in one text after which it is no longer searched for."""
-
-MAX_SEEDS = 5000
-"""Triggers of one pattern in one text that are followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,46 +33,19 @@ class Match:
         return sum(len(word) for _, _, word in self.words)
 
 
-class _Passes:
-    """One automaton and what its strings set off."""
-
-    def __init__(self, planned: dict[str, set[Trigger]]) -> None:
-        ordered = sorted(planned)
-        self.loads = tuple(tuple(sorted(planned[text])) for text in ordered)
-        self.automaton = daachorse.CharwiseDoubleArrayAhoCorasick(ordered) if ordered else None
-
-    def find(self, text: str, seeds: dict[int, list[tuple[int, Trigger]]]) -> None:
-        """Add what the strings in the text set off, by pattern."""
-        if self.automaton is None:
-            return
-        loads = self.loads
-        for start, _, n in self.automaton.find_overlapping(text):
-            for trigger in loads[n]:
-                seeds[trigger.pattern].append((start, trigger))
-
-
 class Matcher:
     """All patterns of one speaker, ready to be found in texts."""
 
     def __init__(self, patterns: Sequence[Compiled]) -> None:
         self.patterns = tuple(patterns)
-        self.members: dict[int, list[int]] = defaultdict(list)
-        planned: tuple[dict[str, set[Trigger]], ...] = (defaultdict(set), defaultdict(set))
-        for n, pattern in enumerate(self.patterns):
-            self.members[pattern.condition].append(n)
-            for by_sound, text, trigger in plan(n, pattern):
-                planned[by_sound][text].add(trigger)
-        self._characters, self._syllables = map(_Passes, planned)
+        self.sower = Sower(self.patterns)
 
     def scan(self, text: str, codes: str) -> "Scan":
         """Run both automata over a normal-form text and its code string, once.
 
         Both start and end with a turn break, and turns are parted by them.
         """
-        seeds: dict[int, list[tuple[int, Trigger]]] = defaultdict(list)
-        self._characters.find(text, seeds)
-        self._syllables.find(codes, seeds)
-        return Scan(self, text, codes, seeds)
+        return Scan(self.patterns, text, codes, self.sower.seeds(text, codes))
 
 
 class Scan:
@@ -90,31 +54,34 @@ class Scan:
     Patterns are searched for when their condition is asked for.
     """
 
-    def __init__(
-        self, matcher: Matcher, text: str, codes: str, seeds: dict[int, list[tuple[int, Trigger]]]
-    ) -> None:
-        self._matcher, self._seeds = matcher, seeds
+    def __init__(self, patterns: Sequence[Compiled], text: str, codes: str, seeds: Seeds) -> None:
         self._plain = _Field(text, codes, text, codes)
         self._masked: _Field | None = None
+        self._wanted: dict[int, list[tuple[Compiled, list[Seed]]]] = {}
+        for n in sorted(seeds):
+            pattern = patterns[n]
+            self._wanted.setdefault(pattern.condition, []).append((pattern, seeds[n]))
 
     def matches(self, condition: int) -> list[Match]:
         """The matches of a condition's patterns, by place and then by pattern."""
         found: list[Match] = []
-        for n in self._matcher.members.get(condition, ()):
-            if n in self._seeds:
-                pattern = self._matcher.patterns[n]
-                search = _Search(pattern, self._field(pattern))
-                found += search.all_of(self._seeds[n])
-        return sorted(found, key=lambda m: (m.start, m.end, m.pattern.entry, m.cost, m.quote))
+        for pattern, seeds in self._wanted.get(condition, ()):
+            field = self._masked_field() if pattern.numeric else self._plain
+            reached = _follow(seeds, field, by_sound=pattern.may_sound)
+            if reached:
+                found += _Search(pattern, field).all_of(reached)
+        return sorted(found, key=_order) if len(found) > 1 else found
 
-    def _field(self, pattern: Compiled) -> "_Field":
-        if not pattern.numeric:
-            return self._plain
+    def _masked_field(self) -> "_Field":
         if self._masked is None:
             text, codes = self._plain.text, self._plain.codes
             spans = number_spans(text)
             self._masked = _Field(text, codes, masked(text, spans), masked(codes, spans))
         return self._masked
+
+
+def _order(match: Match) -> tuple[int, int, int, float, str]:
+    return match.start, match.end, match.pattern.entry, match.cost, match.quote
 
 
 class _Field:
@@ -127,6 +94,60 @@ class _Field:
         self.size = len(text)
 
 
+_Found = re.Match[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What was found round a core: where the match begins and ends, and where its items stand.
+
+    The groups are (number of the item, start, end), but for the items of the core.
+    """
+
+    low: int
+    high: int
+    groups: list[tuple[int, int, int]]
+
+
+def _follow(
+    seeds: Sequence[Seed], field: _Field, *, by_sound: bool
+) -> list[tuple[int, int, Trigger, _Reach]]:
+    """The seeds that the other items of their pattern follow and precede; most end here."""
+    forward, backward, size = field.forward[by_sound], field.backward[by_sound], field.size
+    found: list[tuple[int, int, Trigger, _Reach]] = []
+    for start, end, lead, trigger in seeds:
+        halves = lead.halves or lead.load()
+        after, before = halves
+        later = earlier = None
+        if after is not None:
+            later = after.match(forward, end)
+            if later is None:
+                continue
+        if before is not None:
+            earlier = before.match(backward, size - start)
+            if earlier is None:
+                continue
+        found.append((start, end, trigger, _reached((start, end), halves, (later, earlier), size)))
+    return found
+
+
+def _reached(
+    core: tuple[int, int], halves: Halves, matches: tuple[_Found, _Found], size: int
+) -> _Reach:
+    """The reach of a core, from what was found after and before it."""
+    (low, high), (after, before), (later, earlier) = core, halves, matches
+    groups: list[tuple[int, int, int]] = []
+    if after is not None and later is not None:
+        high = later.end()
+        groups += [(n, *later.span(g)) for g, n in enumerate(after.groups, start=1) if later[g]]
+    if before is not None and earlier is not None:
+        low = size - earlier.end()
+        for g, n in enumerate(before.groups, start=1):
+            if earlier[g]:
+                groups.append((n, size - earlier.end(g), size - earlier.start(g)))
+    return _Reach(low, high, groups)
+
+
 class _Search:
     """The search for one pattern in one text."""
 
@@ -134,36 +155,20 @@ class _Search:
         self.pattern, self.field = pattern, field
         self.found: dict[tuple[int, int], Match] = {}
 
-    def all_of(self, seeds: Sequence[tuple[int, Trigger]]) -> list[Match]:
-        """All matches round the seeds (place and trigger)."""
-        for place, trigger in seeds[:MAX_SEEDS]:
-            if trigger.whole and self.hopeless(place, trigger):
-                continue
-            start = place - trigger.offset
-            if start < 0 or (trigger.latin and self.inside_latin(start, trigger.text)):
+    def all_of(self, reached: Sequence[tuple[int, int, Trigger, _Reach]]) -> list[Match]:
+        """All matches among cores with what was found round them."""
+        text = self.field.text
+        for start, end, trigger, reach in reached:
+            if trigger.latin and self.inside_latin(start, trigger.text):
                 continue
             if len(self.found) >= MAX_HITS:
                 break
-            if trigger.whole:
-                self.whole(start, trigger)
-            else:
-                end = _damage(self.field.codes, start, trigger.code, stretch=not trigger.offset)
-                reach = None if end is None else self.reach(start, end, trigger, by_sound=True)
-                if end is not None and reach is not None:
-                    self.by_sound(start, end, trigger, reach)
+            written = trigger.whole and not trigger.side and text[start:end] == trigger.text
+            if written and self.by_characters(start, end, trigger, reach):
+                continue
+            if self.pattern.may_sound:
+                self.by_sound(start, end, trigger, reach)
         return list(self.found.values())
-
-    def hopeless(self, place: int, trigger: Trigger) -> bool:
-        """Whether the other items do not follow or precede; most triggers end here."""
-        by_sound = self.pattern.may_sound
-        after, before = self.pattern.halves(trigger.first, trigger.last, by_sound=by_sound)
-        field = self.field
-        if after is not None and after.match(field.forward[by_sound], place + trigger.size) is None:
-            return True
-        return (
-            before is not None
-            and before.match(field.backward[by_sound], field.size - place) is None
-        )
 
     def inside_latin(self, start: int, word: str) -> bool:
         """Whether Latin letters go on before or after a word of Latin letters."""
@@ -173,24 +178,9 @@ class _Search:
             word[-1].isascii() and word[-1].isalpha() and after.isascii() and after.isalpha()
         )
 
-    def whole(self, start: int, trigger: Trigger) -> None:
-        """Search where a whole trigger stands.
-
-        What matches by characters matches by sound as well.
-        """
-        end = start + len(trigger.code)
-        written = self.field.text[start:end] == trigger.text and not trigger.side
-        if not self.pattern.may_sound:
-            if written:
-                self.by_characters(start, end, trigger)
-            return
-        reach = self.reach(start, end, trigger, by_sound=True)
-        if reach is not None and not (written and self.by_characters(start, end, trigger)):
-            self.by_sound(start, end, trigger, reach)
-
-    def by_characters(self, start: int, end: int, trigger: Trigger) -> bool:
-        """Search both ways from a trigger that is written as meant."""
-        reach = self.reach(start, end, trigger, by_sound=False)
+    def by_characters(self, start: int, end: int, trigger: Trigger, heard: _Reach) -> bool:
+        """Keep the match round a trigger that is written as meant, if its other items are."""
+        reach = self.as_written(start, end, trigger) if self.pattern.may_sound else heard
         if reach is None:
             return False
         text = self.field.text
@@ -202,21 +192,29 @@ class _Search:
             if isinstance(item, Builtin) and not is_builtin(item.name, text[a:b]):
                 return False
             words.append((a, b, text[a:b]))
-        quote = text[reach.low : reach.high]
-        self.keep(
-            Match(
-                self.pattern,
-                reach.low,
-                reach.high,
-                tuple(sorted(words)),
-                0.0,
-                exact=True,
-                quote=quote,
-            )
-        )
+        words.sort()
+        low, high = reach.low, reach.high
+        quote = text[low:high]
+        self.keep(Match(self.pattern, low, high, tuple(words), 0.0, exact=True, quote=quote))
         return True
 
-    def by_sound(self, start: int, end: int, trigger: Trigger, reach: "_Reach") -> None:
+    def as_written(self, start: int, end: int, trigger: Trigger) -> _Reach | None:
+        """How far the pattern reaches by characters."""
+        field = self.field
+        halves = self.pattern.halves(trigger.first, trigger.last, by_sound=False)
+        after, before = halves
+        later = earlier = None
+        if after is not None:
+            later = after.match(field.forward[False], end)
+            if later is None:
+                return None
+        if before is not None:
+            earlier = before.match(field.backward[False], field.size - start)
+            if earlier is None:
+                return None
+        return _reached((start, end), halves, (later, earlier), field.size)
+
+    def by_sound(self, start: int, end: int, trigger: Trigger, reach: _Reach) -> None:
         """Weigh a match by sound, from a trigger that is heard or nearly heard."""
         text, codes = self.field.text, self.field.codes
         pieces = _split(start, end, trigger, codes)
@@ -247,48 +245,11 @@ class _Search:
         cost, off, word = likeliest(self.field.codes[start:end], words)
         return Piece(start, end, word, cost, off)
 
-    def reach(self, start: int, end: int, trigger: Trigger, *, by_sound: bool) -> "_Reach | None":
-        """How far the pattern reaches both ways from a trigger, and where its other items stand."""
-        field = self.field
-        after, before = self.pattern.halves(trigger.first, trigger.last, by_sound=by_sound)
-        low, high = start, end
-        found = later = None
-        if after is not None:
-            later = after.match(field.forward[by_sound], end)
-            if later is None:
-                return None
-            high = later.end()
-        if before is not None:
-            found = before.match(field.backward[by_sound], field.size - start)
-            if found is None:
-                return None
-            low = field.size - found.end()
-        groups: list[tuple[int, int, int]] = []
-        if after is not None and later is not None:
-            groups += [(n, *later.span(g)) for g, n in enumerate(after.groups, start=1) if later[g]]
-        if before is not None and found is not None:
-            for g, n in enumerate(before.groups, start=1):
-                if found[g]:
-                    groups.append((n, field.size - found.end(g), field.size - found.start(g)))
-        return _Reach(low, high, groups)
-
     def keep(self, match: Match) -> None:
         """Remember a match; of two at one place the cheaper one stays."""
         held = self.found.get((match.start, match.end))
         if held is None or (match.cost, match.quote) < (held.cost, held.quote):
             self.found[match.start, match.end] = match
-
-
-@dataclass(frozen=True, slots=True)
-class _Reach:
-    """Where a match begins and ends, and where its items (number, start.
-
-    End) stand but for the trigger's.
-    """
-
-    low: int
-    high: int
-    groups: list[tuple[int, int, int]]
 
 
 def _split(start: int, end: int, trigger: Trigger, codes: str | None) -> list[Piece]:
@@ -321,36 +282,3 @@ def _quote(words: Sequence[tuple[int, int, str]], low: int, high: int, text: str
         parts += [text[at:start], word]
         at = end
     return "".join(parts) + text[at:high]
-
-
-def _damage(codes: str, start: int, meant: str, *, stretch: bool) -> int | None:
-    """Where the damaged word ends; None where the damage is too great, or none."""
-    length = len(meant)
-    heard = codes[start : start + length]
-    if len(heard) == length:
-        wrong = [pair for pair in zip(heard, meant, strict=True) if pair[0] != pair[1]]
-        if not wrong:
-            return None
-        near = len(wrong) == 2 and sum(distance(*pair) for pair in wrong) <= WRONG  # noqa: PLR2004
-        if len(wrong) == 1 or near:
-            return None if any(pair[0] in BREAKS for pair in wrong) else start + length
-    if length < STRETCHABLE or not stretch:
-        return None
-    for size in (length - 1, length + 1):
-        piece = codes[start : start + size]
-        if (
-            len(piece) == size
-            and not any(mark in piece for mark in BREAKS)
-            and _one_apart(piece, meant)
-        ):
-            return start + size
-    return None
-
-
-def _one_apart(heard: str, meant: str) -> bool:
-    """Whether one inserted or missing syllable is all the difference."""
-    longer, shorter = (heard, meant) if len(heard) > len(meant) else (meant, heard)
-    at = next(
-        (i for i, (a, b) in enumerate(zip(longer, shorter, strict=False)) if a != b), len(shorter)
-    )
-    return 0 < at < len(shorter) and longer[at + 1 :] == shorter[at:]

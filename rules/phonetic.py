@@ -232,6 +232,44 @@ def distance(heard: str, meant: str) -> float:
 
 
 @cache
+def _distances() -> NDArray[np.uint8]:
+    """Distances of all syllables, in halves: a row for each code meant, a column for each heard.
+
+    The last column stands for whatever is no syllable.
+    """
+    size = len(_inventory()[0])
+    table = np.full((size, size + 1), 2, dtype=np.uint8)
+    np.fill_diagonal(table, 0)
+    for code, others in neighbours().items():
+        table[ord(code) - CODE_BASE, [ord(other) - CODE_BASE for other in others]] = 1
+    return table
+
+
+class Echo:
+    """A code string in which many needles are looked for."""
+
+    def __init__(self, codes: str) -> None:
+        self._units = np.array([*map(ord, codes)], dtype=np.uint32)
+        size = len(_inventory()[0])
+        places = self._units - CODE_BASE  # what lies below the codes wraps round to far above them
+        self._columns = np.where(places < size, places, size)
+
+    def places(self, needle: str, most: float) -> list[tuple[int, float]]:
+        """Where the codes of the needle are heard at a distance of at most `most`, and at which."""
+        length, size = len(needle), len(_inventory()[0])
+        count = len(self._units) - length + 1
+        if count <= 0:
+            return []
+        total = np.zeros(count, dtype=np.int64)
+        for n, code in enumerate(map(ord, needle)):
+            if 0 <= code - CODE_BASE < size:
+                total += _distances()[code - CODE_BASE].take(self._columns[n : n + count])
+            else:
+                total += 2 * (self._units[n : n + count] != code)
+        return [(at, total[at].item() / 2) for at in np.flatnonzero(total <= 2 * most).tolist()]
+
+
+@cache
 def _spellings() -> tuple[dict[str, str], re.Pattern[str]]:
     """Latin spellings of syllables, longest first, for words half written in pinyin."""
     spelled: dict[str, str] = {}

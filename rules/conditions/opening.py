@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from rules.conditions.words import collector_spans, doubt, heard_well, opening
+from rules.conditions.words import doubt, heard_well, opening, spans_of
 from rules.context import ContactContext, FactHit, Span
 from rules.events import Speaker
 from rules.normalise import plain
@@ -93,7 +93,7 @@ _OWN_NAME = re.compile(
 
 def employee_not_named(context: ContactContext) -> Iterator[FactHit]:
     """Neither job number nor name is heard from the collector anywhere in the contact."""
-    spans = list(collector_spans(context.contact))
+    spans = list(spans_of(context))
     if not spans or not heard_well(context, None):
         return
     collector = context.contact.interaction.collector

@@ -7,6 +7,15 @@ from rules.events import Speaker
 from rules.model import Contact, Disposition
 
 
+def spans_of(context: ContactContext) -> tuple[Span, ...]:
+    """The collector's words in the contact under check, worked out once."""
+    key = f"spans:{context.index}"
+    if key not in context.memory:
+        context.memory[key] = tuple(collector_spans(context.contact))
+    found: tuple[Span, ...] = context.memory[key]
+    return found
+
+
 def collector_spans(contact: Contact) -> Iterator[Span]:
     """Each stretch of the collector's words: segments of speech, or the body of a message."""
     interaction = contact.interaction
@@ -80,7 +89,7 @@ def doubt(context: ContactContext) -> Disposition | None:
 
 def _first(context: ContactContext, turns: int | None) -> Iterator[Span]:
     seen: set[int] = set()
-    for span in collector_spans(context.contact):
+    for span in spans_of(context):
         seen.add(span.turn)
         if turns is not None and len(seen) > turns:
             return
