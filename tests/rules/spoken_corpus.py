@@ -65,7 +65,11 @@ class Entry:
 
 def lawful_lines() -> list[Entry]:
     """The lines of `good_calls/lines.yaml` and of the second set."""
-    return [*_lines("good_calls/lines.yaml"), *_lines("good_calls/lines_2.yaml"), *_lines("good_calls/lines_3.yaml")]
+    return [
+        *_lines("good_calls/lines.yaml"),
+        *_lines("good_calls/lines_2.yaml"),
+        *_lines("good_calls/lines_3.yaml"),
+    ]
 
 
 def bad_lines(name: str = "held_out") -> list[Entry]:

@@ -45,7 +45,12 @@ def test_lawful_contacts_are_clean(pack: Pack, kind: str, least: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "recall", "precision"),
-    [("held_out", 0.95, 0.97), ("held_out_2", 0.93, 0.95)],
+    [
+        ("held_out", 0.95, 0.97),
+        ("held_out_2", 0.93, 0.95),
+        ("held_out_3", 0.95, 0.95),
+        ("held_out_4", 0.95, 0.95),
+    ],
 )
 def test_bad_lines_in_other_words_are_found(
     pack: Pack, name: str, recall: float, precision: float
@@ -63,7 +68,8 @@ def test_bad_lines_in_other_words_are_found(
 
 
 def test_bad_lines_in_the_partys_mouth_blame_nobody(pack: Pack) -> None:
-    for entry in (*corpus.bad_lines("held_out"), *corpus.bad_lines("held_out_2")):
+    sets = ("held_out", "held_out_2", "held_out_3", "held_out_4")
+    for entry in (entry for name in sets for entry in corpus.bad_lines(name)):
         if "transcript" not in entry.history.contacts[-1].interaction.model_fields_set:
             continue
         verdict = evaluate(pack, corpus.turned_round(entry.text))[-1]
