@@ -19,6 +19,9 @@ SHORT = 3
 WIDE = 150
 """Classes with more words than this are matched by exact syllables, not by near ones."""
 
+GLANCE = 3
+"""Words with fewer first characters than this are tried at once."""
+
 _JOINT = f"{SOFT}?"
 _FORWARD = {
     "^": f"(?<=[{BREAKS}])",
@@ -106,6 +109,35 @@ def _tree(tree: Tree | str, way: Way, *, near: bool) -> str:
     return f"(?:{body})?" if "" in tree.parts else body
 
 
+@lru_cache(maxsize=8192)
+def _firsts(tree: Tree | str, way: Way, *, near: bool) -> tuple[frozenset[str], bool]:
+    """What the words of a tree begin with in the direction of reading, and if one may be empty."""
+    if isinstance(tree, str):
+        found = {form[0] for form in _forms((tree,), way) if form}
+        if near:
+            found.update(*[neighbours().get(first, "") for first in found])
+        return frozenset(found), not tree
+    found = set()
+    if tree.kind == "seq":
+        for part in reversed(tree.parts) if way.backward else tree.parts:
+            firsts, empty = _firsts(part, way, near=near)
+            found |= firsts
+            if not empty:
+                return frozenset(found), False
+        return frozenset(found), True
+    branches = [_firsts(part, way, near=near) for part in tree.parts]
+    found.update(*(firsts for firsts, _ in branches))
+    return frozenset(found), any(empty for _, empty in branches)
+
+
+def _glance(item: Words, way: Way, *, near: bool) -> str:
+    """A look at the next character, which spares trying many words one by one."""
+    firsts, empty = _firsts(item.tree, way, near=near)
+    if empty or len(firsts) < GLANCE:
+        return ""
+    return f"(?=[{''.join(map(re.escape, sorted(firsts)))}])"
+
+
 def _look(look: Look, way: Way) -> str:
     words = sorted(_forms(look.words, way))
     if look.behind is not way.backward:
@@ -140,7 +172,7 @@ def _body(item: Words | Builtin, way: Way) -> str:
     if isinstance(item, Words):
         # What may be left out is not guessed at: a near guess would shut out a better reading.
         near = way.by_sound and not item.optional and len(item.words) <= WIDE
-        return _tree(item.tree, way, near=near)
+        return _glance(item, way, near=near) + f"(?:{_tree(item.tree, way, near=near)})"
     number = f"{NUMBER_START}{NUMBER_REST}*"
     return f"{NUMBER_REST}*{NUMBER_START}" if way.backward else number
 

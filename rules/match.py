@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from rules.compile import Compiled
 from rules.grammar import Builtin
@@ -97,8 +98,7 @@ class _Field:
 _Found = re.Match[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Reach:
+class _Reach(NamedTuple):
     """What was found round a core: where the match begins and ends, and where its items stand.
 
     The groups are (number of the item, start, end), but for the items of the core.
@@ -257,9 +257,12 @@ def _split(start: int, end: int, trigger: Trigger, codes: str | None) -> list[Pi
 
     Where one syllable is missing or added, in the longest word.
     """
-    words = [word for word in trigger.words if word]
     shift = end - start - len(trigger.code)
-    longest = max(range(len(words)), key=lambda n: (len(words[n]), -n))
+    words = [word for word in trigger.words if word]
+    if len(words) == 1 or (codes is None and not shift):
+        longest = 0
+    else:
+        longest = max(range(len(words)), key=lambda n: (len(words[n]), -n))
     found: list[Piece] = []
     at, meant_at = start, 0
     for n, word in enumerate(words):

@@ -4,13 +4,14 @@ What it costs, and whether it makes sense as it was heard.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from operator import eq
+from typing import NamedTuple
 
 import rjieba
 
 from rules.compile import SHORT
 from rules.normalise import BREAKS
-from rules.phonetic import distance
+from rules.phonetic import neighbours
 
 NEAR, WRONG = 0.5, 1.0
 REPAIRABLE, STRETCHABLE, LONG = 4, 5, 6
@@ -34,12 +35,8 @@ AROUND = 8
 """Characters round a match that are cut into words with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A word that was meant, where it was heard, what that costs.
-
-    And how many syllables are off.
-    """
+class Piece(NamedTuple):
+    """A word that was meant, where it was heard, what that costs, how many syllables are off."""
 
     start: int
     end: int
@@ -50,18 +47,22 @@ class Piece:
 
 
 def spread(heard: str, meant: str) -> tuple[float, int]:
-    """Cost of hearing one code string for another of the same length.
-
-    And how many syllables are off.
-    """
-    off = [pair for pair in zip(heard, meant, strict=True) if pair[0] != pair[1]]
-    return sum(distance(*pair) for pair in off), len(off)
+    """Cost of hearing one code string for another of the same length, and the syllables off."""
+    if heard == meant:
+        return 0.0, 0
+    near = neighbours()
+    cost, off = 0.0, 0
+    for one, other in zip(heard, meant, strict=True):
+        if one != other:
+            off += 1
+            cost += NEAR if one in near.get(other, "") else WRONG
+    return cost, off
 
 
 def likeliest(heard: str, words: Sequence[tuple[str, str]]) -> tuple[float, int, str]:
     """Of words (code, word) as long as what was heard the one most likely meant.
 
-    Cost, syllables off, word.
+    Gives its cost, the syllables that are off, and the word.
     """
     for meant, word in words:
         if meant == heard:
@@ -72,20 +73,23 @@ def likeliest(heard: str, words: Sequence[tuple[str, str]]) -> tuple[float, int,
 def plausible(pieces: Sequence[Piece], text: str, *, strong: bool) -> bool:
     """Whether all of these words may have been meant by what is written in the text."""
     words = [piece for piece in pieces if not piece.number]
-    syllables = sum(len(piece.word) for piece in words)
-    cost = sum(piece.cost for piece in words)
-    off = sum(piece.off for piece in words)
+    syllables, cost, off = 0, 0.0, 0
+    for piece in words:
+        syllables += len(piece.word)
+        cost += piece.cost
+        off += piece.off
     if cost > _allowed(syllables, off, strong=strong):
         return False
-    same = sum(_same(piece, text) for piece in words)
-    if not strong and (
-        4 * same < syllables
-        or (cost and 3 * same < syllables)
-        or (syllables <= SHORT and same < SHORT - 1)
-    ):
-        return False
-    if not strong and syllables <= STRETCHABLE and not _telling(words, text):
-        return False
+    if not strong:
+        same = sum([_same(piece, text) for piece in words])
+        if (
+            4 * same < syllables
+            or (cost and 3 * same < syllables)
+            or (syllables <= SHORT and same < SHORT - 1)
+        ):
+            return False
+        if syllables <= STRETCHABLE and not _telling(words, text):
+            return False
     together = _stretches(pieces)
     return _hold(together, syllables, cost, text) and not _is_ordinary(pieces, together, cost, text)
 
@@ -101,9 +105,12 @@ def _telling(pieces: Sequence[Piece], text: str) -> bool:
 
 
 def _same(piece: Piece, text: str) -> int:
-    if piece.end - piece.start != len(piece.word):
-        return len(piece.word) - 1
-    return sum(a == b for a, b in zip(text[piece.start : piece.end], piece.word, strict=True))
+    """How many characters of the word stand where they were heard."""
+    start, end, word = piece.start, piece.end, piece.word
+    if end - start != len(word):
+        return len(word) - 1
+    heard = text[start:end]
+    return len(word) if heard == word else sum(map(eq, heard, word))
 
 
 def _stretches(pieces: Sequence[Piece]) -> list[list[Piece]]:
