@@ -44,7 +44,6 @@ class _Ledger:
     pack: Pack
     history: CaseHistory
     parameters: dict[str, dict[str, Any]]
-    rules: tuple[Rule, ...]
     hearings: dict[tuple[str, str], Hearing] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
 
@@ -84,8 +83,7 @@ def evaluate(
     `suggestions` by (agency id, interaction id). Raises `ParameterError` for tenant values that a
     rule does not allow, and nothing else.
     """
-    rules = tuple(sorted(pack.rules, key=lambda rule: isinstance(rule.when, FindingsCondition)))
-    ledger = _Ledger(pack, history, resolve(pack, parameters), rules)
+    ledger = _Ledger(pack, history, resolve(pack, parameters) if parameters else _defaults(pack))
     starts = [version.as_of for version in history.versions]
     return tuple(
         _check(
@@ -96,6 +94,31 @@ def evaluate(
         )
         for index, contact in enumerate(history.contacts)
     )
+
+
+def _defaults(pack: Pack) -> dict[str, dict[str, Any]]:
+    """The values of all parameters where the tenant sets none."""
+    if "defaults" not in pack.memory:
+        pack.memory["defaults"] = resolve(pack, None)
+    found: dict[str, dict[str, Any]] = pack.memory["defaults"]
+    return found
+
+
+def _rules_about(pack: Pack, interaction: Interaction) -> tuple[Rule, ...]:
+    """The rules about such a contact on whatever day, those on other findings last."""
+    key = (
+        interaction.channel,
+        interaction.party.role,
+        interaction.mode,
+        interaction.direction,
+        interaction.outcome,
+    )
+    if key not in pack.memory:
+        about = [rule for rule in pack.rules if _is_about(rule, interaction)]
+        about.sort(key=lambda rule: isinstance(rule.when, FindingsCondition))
+        pack.memory[key] = tuple(about)
+    found: tuple[Rule, ...] = pack.memory[key]
+    return found
 
 
 def _case_at(history: CaseHistory, starts: list[datetime], moment: datetime) -> Case | None:
@@ -112,9 +135,9 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
     hearing = ledger.hearing(contact)
     found: list[Finding] = []
     unknown: list[str] = []
-    for rule in ledger.rules:
+    for rule in _rules_about(ledger.pack, interaction):
         values = ledger.parameters[rule.id]
-        if not applies(rule, interaction, day) or values.get("enabled") is False:
+        if not _binds(rule, day) or values.get("enabled") is False:
             continue
         context = partial(
             ContactContext,
@@ -127,7 +150,8 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
             memory=ledger.memory,
         )
         scene = Scene(hearing, context, found=found)
-        found += _findings(rule, holds(rule.when, scene), values, hearing)
+        if hits := holds(rule.when, scene):
+            found += _findings(rule, hits, values, hearing)
         unknown += scene.unknown
     found += _suggested(ledger.pack, hearing, suggestions.get(contact.key, ()), found, day)
     found = _cited(ledger.pack, found, day)
@@ -160,14 +184,22 @@ def _in_force(article: Article, day: date) -> bool:
 
 def applies(rule: Rule, interaction: Interaction, day: date) -> bool:
     """Whether the rule is in force on that day and about such a contact."""
+    return _is_about(rule, interaction) and _binds(rule, day)
+
+
+def _is_about(rule: Rule, interaction: Interaction) -> bool:
     return (
         (not rule.channels or interaction.channel.value in rule.channels)
         and (not rule.parties or interaction.party.role.value in rule.parties)
         and (not rule.modes or interaction.mode.value in rule.modes)
         and (not rule.directions or interaction.direction in rule.directions)
         and (not rule.outcomes or interaction.outcome.value in rule.outcomes)
-        and (rule.effective_from is None or rule.effective_from <= day)
-        and (rule.effective_to is None or day <= rule.effective_to)
+    )
+
+
+def _binds(rule: Rule, day: date) -> bool:
+    return (rule.effective_from is None or rule.effective_from <= day) and (
+        rule.effective_to is None or day <= rule.effective_to
     )
 
 

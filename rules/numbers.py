@@ -50,9 +50,11 @@ BUILTINS: dict[str, str] = {
 """Expressions over normal-form text for the classes that patterns may name without defining."""
 
 NUMBER_START, NUMBER_REST = "\uf8ff", "\uf8fe"
+# The look ahead passes over most characters at once: nothing else begins a number.
 _ANY = re.compile(
-    "|".join(BUILTINS[name] for name in ("amount", "clock", "duration", "date"))
-    + f"|(?:{_NUMBER}){{2,}}"
+    f"(?=[{_DIGIT}十几半上下中晚早凌今明后本这周礼月])(?:"
+    + "|".join(BUILTINS[name] for name in ("amount", "clock", "duration", "date"))
+    + f"|(?:{_NUMBER}){{2,}})"
 )
 
 

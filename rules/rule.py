@@ -272,3 +272,5 @@ class Pack:
     idioms: Any
     untrusted_limit: float = 0.4
     not_checked: tuple[NotChecked, ...] = ()
+    memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What follows from the pack alone and is worked out when it is first asked for."""
