@@ -1,7 +1,4 @@
-"""Patterns as regular expressions over characters and syllables.
-
-To be read both ways from a trigger.
-"""
+"""Patterns as expressions over characters and syllables, read both ways from a trigger."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -68,10 +65,7 @@ def _syllable(code: str, *, near: bool) -> str:
 
 @lru_cache(maxsize=8192)
 def _word_set(words: frozenset[str], *, near: bool) -> str:
-    """One expression for many words.
-
-    Common beginnings are written once, longer words come first.
-    """
+    """One expression for many words: common beginnings written once, longer words first."""
     if any(word[:1].isascii() or word[-1:].isascii() for word in words):
         return _latin(words)
     children: dict[str, set[str]] = {}
@@ -187,10 +181,7 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """What stands on one side of a trigger.
-
-    The expression, and the item behind each of its groups.
-    """
+    """What stands on one side of a trigger: an expression, and the item behind each group."""
 
     match: Callable[[str, int], re.Match[str] | None]
     groups: tuple[int, ...]
@@ -209,10 +200,7 @@ class Compiled:
     )
 
     def halves(self, first: int, last: int, *, by_sound: bool) -> tuple[Half | None, Half | None]:
-        """What must stand after the items [first, last), and what before them.
-
-        None where nothing.
-        """
+        """What must stand after the items [first, last) and before them; None: nothing must."""
         key = (first, last, by_sound)
         held = self._halves.get(key)
         if held is None:

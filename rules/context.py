@@ -84,10 +84,7 @@ class ContactContext:
     arguments: Mapping[str, Any]
     words: Words
     memory: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
-    """What conditions work out once for a whole history.
-
-    Shared by all contacts of one evaluation.
-    """
+    """What conditions work out once for a whole history; all its contacts share it."""
 
     def said(self, cue: str, contact: Contact | None = None) -> tuple[Span, ...]:
         """Hits of a cue in this contact, or in another one of the history."""

@@ -1,7 +1,4 @@
-"""The words of one contact: turns, normal form, syllable codes.
-
-And the way back to the raw text.
-"""
+"""The words of one contact: turns, normal form, syllable codes, the way back to the raw text."""
 
 from bisect import bisect_right
 from collections.abc import Sequence

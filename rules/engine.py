@@ -327,10 +327,7 @@ def _missing_evidence(pack: Pack, contact: Contact, hearing: Hearing) -> Iterabl
 
 
 def _unheard(interaction: Interaction, audio: Audio) -> bool:
-    """Whether people talked and nothing of it was ever announced.
-
-    A one-way notice is its template.
-    """
+    """Whether people talked and no recording was announced; a one-way notice needs none."""
     return (
         audio.state == "none"
         and interaction.transcript is None
@@ -345,10 +342,7 @@ def _suggested(
     found: Sequence[Finding],
     day: date,
 ) -> list[Finding]:
-    """Suggestions of a second reader that stand on gated words and repeat no finding.
-
-    As reviews.
-    """
+    """As reviews: what a second reader suggests on gated words, where no finding says it yet."""
     wanted = tuple(suggestions)
     if not wanted:
         return []
@@ -403,10 +397,7 @@ def _rule_of_family(pack: Pack, family: str, interaction: Interaction, day: date
 
 
 def gated_of(hearing: Hearing) -> tuple[tuple[int, str], ...]:
-    """Collector segments that a second reader may see.
-
-    Trusted, surely the collector's, not cleared.
-    """
+    """What a second reader may see: trusted segments, surely the collector's, none cleared."""
     cleared = {
         candidate.span.segment
         for candidate in hearing.candidates()

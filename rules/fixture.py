@@ -113,8 +113,7 @@ def build(rule: Rule, entry: Any) -> Fixture:
         events.extend(_interaction(rule, m, at, f"h{n}", audio) for n, (at, m) in repeated)
     target = _interaction(rule, data, base, "target", audio)
     events.append(target)
-    for stop in data.get("stops") or ():
-        events.append(_stop(stop, base))
+    events.extend(_stop(stop, base) for stop in data.get("stops") or ())
     history = build_histories(events, audio)["case"]
     index = next(
         n for n, c in enumerate(history.contacts) if c.interaction.interaction_id == "target"

@@ -1,7 +1,4 @@
-"""What clears a match: negation, question, reported speech, teaching, advice.
-
-Other targets, word borders.
-"""
+"""What clears a match: denial, question, report, teaching, advice, other target, word border."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,4 @@
-"""What the patterns of a pack find in one contact, after the guards.
-
-Every contact is searched once.
-"""
+"""What the patterns of a pack find in one contact, searched once, after the guards."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -95,10 +92,7 @@ class Hearing:
         return self._hits[condition.key]
 
     def _judged(self, condition: WordsCondition, matches: list[Match]) -> tuple[Hit, ...]:
-        """The matches that count; of overlapping ones the surest.
-
-        And guards are asked about no other.
-        """
+        """The matches that count, the surest of overlapping ones; guards hear of no other."""
         kept: list[Match] = []
         ranked = sorted(
             matches, key=lambda match: _rank(condition.entries[match.pattern.entry], match)

@@ -50,10 +50,7 @@ class Matcher:
 
 
 class Scan:
-    """What the automata set off in one text.
-
-    Patterns are searched for when their condition is asked for.
-    """
+    """What the automata set off in one text; patterns are searched for when they are asked for."""
 
     def __init__(self, patterns: Sequence[Compiled], text: str, codes: str, seeds: Seeds) -> None:
         self._plain = _Field(text, codes, text, codes)
@@ -253,10 +250,7 @@ class _Search:
 
 
 def _split(start: int, end: int, trigger: Trigger, codes: str | None) -> list[Piece]:
-    """The words of a trigger in their places.
-
-    Where one syllable is missing or added, in the longest word.
-    """
+    """The words of a trigger in their places; a missing or added syllable is in the longest."""
     shift = end - start - len(trigger.code)
     words = [word for word in trigger.words if word]
     if len(words) == 1 or (codes is None and not shift):

@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 from rules.phonetic import MAX_BMP, spell
 
 SOFT, HARD, TURN = "，", "。", "\n"
-"""The breaks that are left after normalisation.
-
-Inside a sentence, between sentences, between turns.
-"""
+"""The breaks left after normalisation: inside a sentence, between sentences, between turns."""
 BREAKS = SOFT + HARD + TURN
 SEGMENT_JOINT, TURN_JOINT = "\x1e", "\x1f"
 
@@ -47,10 +44,7 @@ _BRIDGE = re.compile(f"[{_HAN}a-z0-9]")
 
 @cache
 def _table() -> NDArray[np.uint16]:
-    """Normal form of each BMP character.
-
-    Small numbers stand for what needs a look at its company.
-    """
+    """Normal form of each BMP character; 0 to 3 stand for what its neighbours decide."""
     table = np.arange(0x10000, dtype=np.uint16)
     for full in range(0xFF01, 0xFF5F):
         table[full] = full - 0xFEE0
@@ -168,10 +162,7 @@ def _settle_latin(draft: str, forms: NDArray[np.uint16], ends: NDArray[np.int32]
 
 @cache
 def _clean() -> re.Pattern[str]:
-    """Texts that are their own normal form.
-
-    Plain Chinese words, fillers and digit words not among them.
-    """
+    """Texts that surely are their own normal form: Chinese, with no filler and no digit word."""
     table = _table()
     care = set(_DIGIT_WORDS) | set("那就")
     kept = [chr(c) for c in range(0x3400, 0xA000) if table[c] == c and chr(c) not in care]

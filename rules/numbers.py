@@ -1,7 +1,4 @@
-"""Numbers in normal-form text, spoken or written.
-
-Sums of money, and what pattern builtins match.
-"""
+"""Numbers in normal-form text: sums of money, and what pattern builtins match."""
 
 import re
 from collections.abc import Iterator
@@ -64,10 +61,7 @@ def number_spans(text: str) -> list[tuple[int, int]]:
 
 
 def masked(text: str, spans: list[tuple[int, int]]) -> str:
-    """The text (or its codes) with each number replaced by marks.
-
-    So that a search finds numbers at once.
-    """
+    """The text (or its codes) with each number replaced by marks, which a search finds at once."""
     parts: list[str] = []
     at = 0
     for start, end in spans:

@@ -1,7 +1,4 @@
-"""Ordinary collection talk: what triggers of patterns are weighed against.
-
-So that rare words trigger first.
-"""
+"""Ordinary collection talk, against which the words of patterns are weighed: rare ones trigger."""
 
 from collections import Counter
 from functools import cache

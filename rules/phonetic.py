@@ -289,10 +289,7 @@ def _spellings() -> tuple[dict[str, str], re.Pattern[str]]:
 
 
 def spell(latin: str) -> list[tuple[int, int, str]] | None:
-    """Cut a run of Latin letters into pinyin syllables (start, end, code).
-
-    None if it is not pinyin.
-    """
+    """Cut Latin letters into pinyin syllables (start, end, code); None where they are none."""
     spelled, pattern = _spellings()
     found: list[tuple[int, int, str]] = []
     at = 0

@@ -1,7 +1,4 @@
-"""Whether a match by sound may have been meant.
-
-What it costs, and whether it makes sense as it was heard.
-"""
+"""Whether a match by sound may have been meant: its cost, and its sense as it was heard."""
 
 from collections.abc import Sequence
 from operator import eq
@@ -15,10 +12,7 @@ from rules.phonetic import neighbours
 
 NEAR, WRONG = 0.5, 1.0
 REPAIRABLE, STRETCHABLE, LONG = 4, 5, 6
-"""Syllables from which a word survives a wrong syllable, a missing one.
-
-And from which a match is long.
-"""
+"""Syllables from which a word survives a wrong one, a missing one, and from which it is long."""
 
 EVERYDAY = frozenset(
     "的得地了是在我你您他她它们这那有不就也都要会能可以和与跟对把被让给到去来上下里说想着过"
@@ -127,10 +121,7 @@ def _stretches(pieces: Sequence[Piece]) -> list[list[Piece]]:
 
 
 def _hold(stretches: Sequence[Sequence[Piece]], syllables: int, cost: float, text: str) -> bool:
-    """Whether each word is heard well enough.
-
-    Words without a gap between them hold one another up.
-    """
+    """Whether each word is heard well enough; words with no gap between hold one another up."""
     for stretch in stretches:
         together = sum(len(piece.word) for piece in stretch)
         for piece in stretch:

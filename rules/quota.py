@@ -35,10 +35,7 @@ def parts(condition: Condition) -> Iterator[Condition]:
 
 
 def is_about_words(rule: Rule) -> bool:
-    """Whether the rule fires on words that are there (not on facts.
-
-    Nor on words that are missing).
-    """
+    """Whether the rule fires on words that are there, not on facts or on words that are missing."""
     return _fires_on_words(rule.when)
 
 

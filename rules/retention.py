@@ -31,10 +31,7 @@ def floor_years(
 
 
 def add_years(moment: datetime, years: int) -> datetime:
-    """The same day and time some years later; 29 February becomes 1 March where it is missing.
-
-    A floor is never earlier than asked for.
-    """
+    """The same time some years later; a missing 29 February becomes 1 March, never earlier."""
     year = min(moment.year + years, MAXYEAR)
     if moment.day > calendar.monthrange(year, moment.month)[1]:
         return moment.replace(year=year, month=moment.month + 1, day=1)

@@ -21,10 +21,7 @@ class Title:
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """How far apart two steps may be.
-
-    In turns of either side, in seconds, or in one turn (`turns=0`).
-    """
+    """How far apart two steps may be: in turns of either side (0: one turn), or in seconds."""
 
     turns: int | None = None
     seconds: float | None = None

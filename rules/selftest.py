@@ -27,10 +27,7 @@ class Failure:
 
 
 def entries(rule: Rule) -> Iterator[tuple[str, int, Any, bool]]:
-    """The test entries of a rule.
-
-    Kind, number, entry, and whether the rule must report something.
-    """
+    """The test entries of a rule: kind, number, entry, and whether the rule must fire."""
     tests = rule.tests
     for kind, group, fires in (
         ("hits", tests.hits, True),

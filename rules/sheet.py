@@ -1,7 +1,4 @@
-"""YAML with places: every value of a file knows its line and column.
-
-And only true and false are booleans.
-"""
+"""YAML with places: each value knows its line and column; only true and false are booleans."""
 
 import re
 from collections.abc import Iterator

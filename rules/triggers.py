@@ -14,10 +14,7 @@ CORE_WORDS = 800
 
 SIDE_WORDS = 80
 SIDE_COST = 0.5
-"""A second run of words triggers a search, too.
-
-If it is heard less often than this in 1,000 characters.
-"""
+"""A second run of words triggers, too, if heard less often than this in 1,000 characters."""
 
 REPAIRABLE = 4
 """Syllables from which a word survives a wrong syllable."""

@@ -374,10 +374,7 @@ class Reader:
         return RepeatedCondition(part, times or 2, within) if part else None
 
     def absent(self, value: Value, setting: Setting) -> AbsentCondition | None:
-        """Read `absent`: words that must be there.
-
-        They are matched leniently and without guards.
-        """
+        """Read `absent`: words that must be there, matched leniently and without guards."""
         body = value.data["absent"]
         lenient = Setting(setting.voice, frozenset(), lenient=True)
         part = (
