@@ -1,13 +1,30 @@
 """What the collector says of courts, credit files and sums, held against what the case knows."""
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from rules.claims import amounts, claimed_totals
+from rules.claims import Amount, amounts, claimed_totals
+from rules.conditions.opening import institution_names
 from rules.conditions.words import collector_spans, part_of
 from rules.context import ContactContext, FactHit
 from rules.events import Case, PartyRole
 from rules.model import Disposition
+
+# Plain words for a whole debt that stand in the same clause before the sum, or close it off.
+_ALL_OF_IT = re.compile(
+    r"窟窿|拢共|统共|拢总|总数|总账|总欠|总债|满打满算|里里外外|前前后后|加一块|算下来|算一块|滚到|滚成|滚出|涨到|涨成|"
+    r"尚欠|仍欠|还欠|欠着|未还|没还|待还|账上[有是挂]|挂着|差(?:我们|着|了)|该着|背着|得拿|要拿|拿出|掏出|交出|凑出|"
+    r"必须[还拿给打转]|一次性|待偿|待缴|得准备|准备个|系统(?:上|里|显示)?[^，]{0,3}[是有]"
+)
+_CLOSES_IT = re.compile(
+    r"^[^，。；]{0,3}(?:起步|的(?:窟窿|饥荒|债|账|欠款|外债|总账)|(?:欠款|债务|没还|未还|待还)(?!中))"
+)
+_NO_WHOLE = re.compile(
+    r"最低|每期|每月|每个月|首期|首付|先[还转打付交拿凑]|部分|其中|利息|罚息|违约金|滞纳金|本金|额度|工资|收入|当初|"
+    r"当时|原来|原先|别人|人家|有的|有人|超过|满|以上|减免|不是|并非|没有|不到|是不是|多少|您?刚才?说|你说|外债|平台|假如|比如|比方|如果"
+)
+_PAST = re.compile(r"(?:之前|以前|曾经?|原先|早先|去年|前年).{0,4}[欠借](?:过|了)")
 
 _STAGES = {"none": 0, "filed": 1, "judgment": 2}
 _CLAIMS = {"filed": 1, "seizure": 2, "judgment": 2, "criminal": 3}
@@ -59,7 +76,7 @@ def claimed_sum_over_balance(context: ContactContext) -> Iterator[FactHit]:
     if heard and _says(context, balance):
         return  # a speech engine garbles sums; the right one was said
     for span in collector_spans(context.contact):
-        for amount in claimed_totals(span.heard):
+        for amount in _whole_debts(_nameless(context, span.heard)):
             over = amount.low / balance - 1
             if over <= tolerance:
                 continue
@@ -81,6 +98,30 @@ def _says(context: ContactContext, sum_owed: Decimal) -> bool:
         for span in collector_spans(context.contact)
         for amount in amounts(span.heard)
     )
+
+
+def _nameless(context: ContactContext, text: str) -> str:
+    """The text with names of lender and agency blanked out: 消费金融 is no 消费 and no 费."""
+    for name in institution_names(context):
+        text = text.replace(name, "某" * len(name))
+    return text
+
+
+def _whole_debts(text: str) -> tuple[Amount, ...]:
+    """Sums stated as the whole debt, in the words of accounts and in plain ones."""
+    found = {a for a in claimed_totals(text) if not _PAST.search(_clause_before(text, a))}
+    for amount in amounts(text):
+        clause = _clause_before(text, amount)
+        after = text[amount.end : amount.end + 10]
+        if amount in found or _NO_WHOLE.search(clause + after):
+            continue
+        if _ALL_OF_IT.search(clause) or _CLOSES_IT.match(after):
+            found.add(amount)
+    return tuple(sorted(found, key=lambda amount: amount.start))
+
+
+def _clause_before(text: str, amount: Amount) -> str:
+    return re.split(r"[，,。；;！!？?\n]", text[: amount.start])[-1]
 
 
 def debt_sum_told(context: ContactContext) -> Iterator[FactHit]:

@@ -24,6 +24,7 @@ GENERIC_HOUSE = re.compile(
 _FIRM_KIND = re.compile(
     r"(?:企业|企管|外包|资产|资管|管理|商务|信息|咨询|科技|技术|网络|服务|金服|法务|集团|有限|责任|公司|（.*）)+$"
 )
+_HOUSE_TAIL = re.compile(r"(?:消费金融|金融|消金|银行|小额贷款|小贷|信托|金服)+$")
 # A lender that is called by its product's name (速融贷这边的); 网贷, 房贷 and the like name nobody.
 LENDING_BRAND = re.compile(
     r"[\u4e00-\u9fff]{2}(?<![房车网借还放信欠小笔个的])(?:贷|消金|钱包|白条)(?=这边|委托|平台|借款|对账单|账单|APP|的|，|。|$)"
@@ -60,6 +61,8 @@ def _names_institution(context: ContactContext, turns: int | None) -> bool:
     names = institution_names(context)
     if any(name in text for name in names):
         return True
+    if any(len(short) > 1 and short in text for short in (_HOUSE_TAIL.sub("", n) for n in names)):
+        return True  # 海川的智能助手
     plain = _VAGUE_DESK.sub("，", _STATE.sub("，", text))
     if any(known.search(plain) for known in (GENERIC_HOUSE, LENDING_BRAND, _ENTRUSTED)):
         return True

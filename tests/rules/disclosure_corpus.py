@@ -47,15 +47,17 @@ class Item:
     history: CaseHistory
 
 
-def signals() -> list[tuple[str, CaseHistory]]:
+def signals(
+    name: str = "held_out_disclosure.yaml", block: str = "signals"
+) -> list[tuple[str, CaseHistory]]:
     """What the other side says, by the cue that must hear it."""
-    document = yaml.safe_load((HERE / "bad_calls" / "held_out_disclosure.yaml").read_text("utf-8"))
+    document = yaml.safe_load((HERE / "bad_calls" / name).read_text("utf-8"))
     return [
         (
             item["kind"],
             history_of({**item, "talk": [f"c: {OPENING.format(name='您')}", f"p: {item['say']}"]}),
         )
-        for item in document["signals"]
+        for item in document[block]
     ]
 
 
@@ -66,11 +68,21 @@ def lawful() -> list[Item]:
     return [Item(item["id"], (), history_of(item)) for item in document]
 
 
-def violating(name: str) -> list[Item]:
-    """The items of one set of violating lines and talks."""
+def lawful_talks() -> list[Item]:
+    """Lawful lines and short talks full of the words that violations use."""
+    path = HERE / "good_calls" / "talks_more.yaml"
+    entries = yaml.safe_load(path.read_text("utf-8"))
+    return [
+        Item(f"T{number:03}", (), history_of({"say": [entry]} if isinstance(entry, str) else entry))
+        for number, entry in enumerate(entries, 1)
+    ]
+
+
+def violating(name: str, block: str = "items") -> list[Item]:
+    """The items of one block of a set of violating lines and talks."""
     document = yaml.safe_load((HERE / "bad_calls" / name).read_text("utf-8"))
     found = []
-    for number, item in enumerate(document["items"], 1):
+    for number, item in enumerate(document[block], 1):
         rules = item["rule"] if isinstance(item["rule"], list) else [item["rule"]]
         found.append(Item(f"H{number:03}", tuple(rules), history_of(item)))
     return found

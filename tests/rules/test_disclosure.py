@@ -18,15 +18,19 @@ def pack() -> Pack:
 
 
 @pytest.mark.parametrize(
-    ("name", "least"),
+    ("name", "block", "least"),
     [
-        ("held_out_disclosure.yaml", 0.95),
-        ("held_out_disclosure_2.yaml", 0.9),
-        ("held_out_disclosure_3.yaml", 0.9),
+        ("held_out_disclosure.yaml", "items", 0.95),
+        ("held_out_disclosure_2.yaml", "items", 0.9),
+        ("held_out_disclosure_3.yaml", "items", 0.9),
+        ("held_out_talks.yaml", "items", 0.97),
+        ("held_out_talks.yaml", "items_2", 0.9),
     ],
 )
-def test_violations_in_other_words_are_found(pack: Pack, name: str, least: float) -> None:
-    items = corpus.violating(name)
+def test_violations_in_other_words_are_found(
+    pack: Pack, name: str, block: str, least: float
+) -> None:
+    items = corpus.violating(name, block)
     missed = []
     for item in items:
         found = {finding.rule for finding in evaluate(pack, item.history)[-1].findings}
@@ -38,12 +42,19 @@ def test_violations_in_other_words_are_found(pack: Pack, name: str, least: float
 def test_lawful_contacts_are_not_blamed(pack: Pack) -> None:
     found = [
         (item.name, finding.rule, finding.disposition, finding.quote)
-        for item in (*corpus.lawful(), *corpus.lawful_lines())
+        for item in (*corpus.lawful(), *corpus.lawful_lines(), *corpus.lawful_talks())
         for finding in evaluate(pack, item.history)[-1].findings
         if finding.disposition is not Disposition.SIGNAL
     ]
     assert [entry for entry in found if entry[2] is Disposition.VIOLATION] == []
     assert len({entry[0] for entry in found}) <= 2, found
+
+
+@pytest.mark.parametrize("block", ["signals", "signals_2"])
+def test_the_other_side_is_heard_in_other_words(pack: Pack, block: str) -> None:
+    said = corpus.signals("held_out_talks.yaml", block)
+    heard = [bool(Hearing(pack, history.contacts[-1]).said(kind)) for kind, history in said]
+    assert sum(heard) / len(heard) >= 0.85
 
 
 @pytest.mark.parametrize(("kind", "history"), corpus.signals())
