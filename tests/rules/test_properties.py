@@ -11,9 +11,34 @@ from rules.model import CaseHistory
 from tests.rules.small_pack import call, collection, small_pack
 
 PIECES = st.sampled_from(
-    ["上门颇游戏", "打断你的腿", "弄死你", "走着瞧", "我们不会", "再不还", "您好", "，", "。", "嗯", " ", "-", "😀", "还錢", "zuo牢",
-     "三万二", "工号多少", "你别管", "录音", "还不还钱", "\n", "ａ", "弄死机", "法律规定", "吗？"]
-)  # fmt: skip
+    [
+        "上门颇游戏",
+        "打断你的腿",
+        "弄死你",
+        "走着瞧",
+        "我们不会",
+        "再不还",
+        "您好",
+        "，",
+        "。",
+        "嗯",
+        " ",
+        "-",
+        "😀",
+        "还錢",
+        "zuo牢",
+        "三万二",
+        "工号多少",
+        "你别管",
+        "录音",
+        "还不还钱",
+        "\n",
+        "ａ",
+        "弄死机",
+        "法律规定",
+        "吗？",
+    ]
+)
 CHARACTERS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 TEXT = st.one_of(st.lists(PIECES, max_size=12).map("".join), st.text(CHARACTERS, max_size=40))
 TURN = st.tuples(st.sampled_from(["collector", "party", "unknown"]), TEXT)
@@ -70,3 +95,17 @@ def test_a_hostile_text_costs_linear_time() -> None:
         spent.append(time.process_time() - started)
 
     assert spent[1] < 12 * max(spent[0], 0.02)
+
+
+def test_a_hostile_text_costs_linear_time_on_the_whole_pack() -> None:
+    pieces = ["打断你的腿上门泼弄死你，", "你的合同发到网上三万二今天还给我们，"]
+    evaluate(collection(), call(("collector", "".join(pieces))))
+    for piece in pieces:
+        spent = []
+        for size in (20_000, 80_000):
+            text = (piece * size)[:size]
+            started = time.process_time()
+            evaluate(collection(), call(("collector", text)))
+            spent.append(time.process_time() - started)
+
+        assert spent[1] < 12 * max(spent[0], 0.05)
