@@ -1,7 +1,7 @@
 """Ordinary collection talk, against which the words of patterns are weighed: rare ones trigger."""
 
 from collections import Counter
-from functools import cache
+from functools import cache, lru_cache
 
 from rules.normalise import plain
 from rules.phonetic import encode
@@ -47,6 +47,7 @@ def _counts() -> tuple[Counter[str], Counter[str], int]:
     return sounds, characters, sum(characters.values())
 
 
+@lru_cache(maxsize=1 << 16)
 def commonness(word: str) -> float:
     """About how often a word is heard in a thousand characters of ordinary talk, by its sound."""
     sounds, characters, total = _counts()

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import daachorse
 
@@ -40,8 +40,7 @@ Seeds = dict[int, list[Seed]]
 _Aims = tuple[tuple[int, Lead, Trigger], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Load:
+class _Load(NamedTuple):
     """What one string sets off: whole triggers, and words that it may be an intact part of.
 
     Of such a word: its code, where in it the string stands, and its triggers.
@@ -68,12 +67,12 @@ class _Pass:
             return
         loads = self.loads
         for place, found_end, n in self.automaton.find_overlapping(text):
-            load = loads[n]
-            for number, lead, trigger in load.whole:
+            whole, parts = loads[n]
+            for number, lead, trigger in whole:
                 held = seeds[number]
                 if len(held) < MAX_SEEDS:
                     held.append((place, found_end, lead, trigger))
-            for code, offset, aims in load.parts:
+            for code, offset, aims in parts:
                 start = place - offset
                 end = damaged(codes, start, code, stretch=not offset) if start >= 0 else None
                 if end is not None:
@@ -100,6 +99,12 @@ class _Leads:
 
 
 def _load(triggers: Sequence[Trigger], leads: _Leads) -> _Load:
+    if len(triggers) == 1:
+        (trigger,) = triggers
+        only = ((trigger.pattern, leads.of(trigger), trigger),)
+        return (
+            _Load(only, ()) if trigger.whole else _Load((), ((trigger.code, trigger.offset, only),))
+        )
     whole: list[tuple[int, Lead, Trigger]] = []
     parts: dict[tuple[str, int], list[tuple[int, Lead, Trigger]]] = defaultdict(list)
     for trigger in triggers:
