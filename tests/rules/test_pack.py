@@ -31,7 +31,7 @@ def test_a_pack_knows_its_name_and_its_digest() -> None:
         pytest.param("heard: [上门颇游戏, 打断你得腿]", "heard: [上门颇游戏]", "at least 2 heard", id="heard"),
         pytest.param("misses: [我们不会打断你的腿, 弄死机了, 打断一下]", "misses: []", "at least 3 misses", id="misses"),
         pytest.param("boundary: {hits: [*twice], misses: [还不还钱]}", "boundary: {}", "boundary hits", id="boundary"),
-        pytest.param("{limb}\"", "{limp}\"", "no lexicon class", id="class"),
+        pytest.param('{limb}"', '{limp}"', "no lexicon class", id="class"),
         pytest.param("channels: [call]", "chanels: [call]", "unknown key 'chanels'", id="unknown key"),
         pytest.param("turns: 1", "turn: 1", "must be turn", id="within"),
         pytest.param("{absent: {words: [录音]}", "{facts: none_such, absent: {words: [录音]}", "exactly one of", id="two operators"),

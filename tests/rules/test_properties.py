@@ -3,10 +3,11 @@
 import time
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules import evaluate
+from rules import Pack, evaluate
 from rules.model import CaseHistory
 from tests.rules.small_pack import call, collection, small_pack
 
@@ -84,28 +85,28 @@ def test_the_full_pack_never_raises(turns: list[tuple[str, str]]) -> None:
     assert first == evaluate(collection(), call(*turns))
 
 
-def test_a_hostile_text_costs_linear_time() -> None:
-    pack = small_pack()
+def quickest(pack: Pack, history: CaseHistory) -> float:
+    """Processor seconds of the quickest of three checks; other load only ever adds to them."""
     spent = []
-    for size in (20, 80):
-        text = "打断你卸你一条上门泼弄死" * (size * 100)
-        turns = [("collector", text[at : at + 90_000]) for at in range(0, len(text), 90_000)]
+    for _ in range(3):
         started = time.process_time()
-        evaluate(pack, call(*turns))
+        evaluate(pack, history)
         spent.append(time.process_time() - started)
+    return min(spent)
 
-    assert spent[1] < 12 * max(spent[0], 0.02)
 
+@pytest.mark.parametrize("whole", [False, True], ids=["small pack", "whole pack"])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "打断你卸你一条上门泼弄死",
+        "打断你的腿上门泼弄死你，",
+        "你的合同发到网上三万二今天还给我们，",
+    ],
+)
+def test_a_hostile_text_costs_linear_time(piece: str, *, whole: bool) -> None:
+    pack = collection() if whole else small_pack()
+    small, large = (call(("collector", (piece * size)[:size])) for size in (10_000, 40_000))
 
-def test_a_hostile_text_costs_linear_time_on_the_whole_pack() -> None:
-    pieces = ["打断你的腿上门泼弄死你，", "你的合同发到网上三万二今天还给我们，"]
-    evaluate(collection(), call(("collector", "".join(pieces))))
-    for piece in pieces:
-        spent = []
-        for size in (20_000, 80_000):
-            text = (piece * size)[:size]
-            started = time.process_time()
-            evaluate(collection(), call(("collector", text)))
-            spent.append(time.process_time() - started)
-
-        assert spent[1] < 12 * max(spent[0], 0.05)
+    # Four times the text: four times the cost, and room for a noisy machine; squares would be 16.
+    assert quickest(pack, large) < 10 * max(quickest(pack, small), 0.01)
