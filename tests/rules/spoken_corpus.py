@@ -64,11 +64,12 @@ class Entry:
 
 
 def lawful_lines() -> list[Entry]:
-    """The lines of `good_calls/lines.yaml` and of the second set."""
+    """The lawful lines of every set."""
     return [
         *_lines("good_calls/lines.yaml"),
         *_lines("good_calls/lines_2.yaml"),
         *_lines("good_calls/lines_3.yaml"),
+        *_lines("good_calls/lines_more.yaml"),
     ]
 
 
@@ -144,7 +145,7 @@ def history_of(item: dict[str, Any], turns: list[tuple[str, str]]) -> CaseHistor
         "outcome": {"call": "answered", "visit": "done", "letter": "done"}.get(
             channel, "delivered"
         ),
-        "collector": {"id": "0088", "org": "远岸银行贷后"},
+        "collector": {"id": "0088", "org": item.get("org", "远岸银行贷后")},
         "caller_number_type": "official",
         "party": {"role": role, "phone": PHONES.get(role, OWN)},
     }
