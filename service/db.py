@@ -119,17 +119,6 @@ def front_door_session() -> Iterator[Session]:
         yield session
 
 
-@contextmanager
-def tenant_connection(tenant_id: UUID) -> Iterator[psycopg.Connection[Any]]:
-    """Open one transaction on a raw connection that sees one tenant; commits at the end."""
-    with pool().connection() as connection, connection.transaction():
-        connection.execute(
-            "select set_config('app.tenant_id', %s, true), set_config('app.agency_id', '', true)",
-            (str(tenant_id),),
-        )
-        yield connection
-
-
 def is_ready() -> bool:
     """Tell whether the database answers and holds our schema."""
     with front_door_session() as session:

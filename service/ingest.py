@@ -191,12 +191,6 @@ def settle(entry: Entry, stored: Accepted | Exception) -> Accepted:
     return stored
 
 
-def accept_event(*, tenant_id: UUID, agency_id: UUID, message_id: str, body: bytes) -> Accepted:
-    """Take one event in, in a transaction of its own; raises as `read_event` and `settle` do."""
-    entry = read_event(tenant_id=tenant_id, agency_id=agency_id, message_id=message_id, body=body)
-    return settle(entry, store_events([entry])[0])
-
-
 _LOCK = text("select pg_advisory_xact_lock(hashtextextended(:tenant || :sha256, 0))")
 _KEEP = text(
     "insert into recording (tenant_id, sha256, size_bytes, received_at, retain_until)"
