@@ -28,6 +28,7 @@ class Span:
     match: str = "exact"
     confidence: float = 1.0
     trusted: bool = True
+    biased: bool = False
 
 
 @dataclass(frozen=True, slots=True)

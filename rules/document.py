@@ -155,6 +155,20 @@ class Document:
             start=round(segment.start + width * char_start / length, 2) if timed else None,
             end=round(segment.start + width * char_end / length, 2) if timed else None,
             trusted=segment.trusted,
+            biased=not log and self._is_biased(voice, start, end),
+        )
+
+    @cached_property
+    def _holds_bias(self) -> bool:
+        return any(segment.biased for segment in self.segments)
+
+    def _is_biased(self, voice: Voice, start: int, end: int) -> bool:
+        """Whether any segment under a stretch was heard only with the lender's bias."""
+        if not self._holds_bias:
+            return False
+        side = self.side(voice)
+        return any(
+            self.segments[side.piece_at(place).segment].biased for place in range(start, end)
         )
 
     @cached_property

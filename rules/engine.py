@@ -264,9 +264,8 @@ def _disposition(rule: Rule, hit: Hit, hearing: Hearing) -> Disposition:
         segment = hearing.document.segments[hit.span.segment]
         if segment.speaker is Speaker.UNKNOWN or segment.role_score < SURE_ROLE:
             return Disposition.REVIEW
-    if hit.span.match == "phonetic" and hit.span.confidence < SURE_MATCH:
-        return Disposition.REVIEW
-    return wanted
+    unsure = hit.span.match == "phonetic" and hit.span.confidence < SURE_MATCH
+    return Disposition.REVIEW if unsure or hit.span.biased else wanted
 
 
 class _Known(dict[str, Any]):

@@ -220,11 +220,22 @@ class Recording(Event):
     speakers: Annotated[tuple[Speaker, ...], Field(min_length=1, max_length=16)]
 
 
+class Word(Event):
+    """One word with its time; seconds from the start of the recording, probability 0 to 1."""
+
+    text: ShortText
+    start: Seconds
+    end: Seconds
+    probability: Annotated[float, Field(ge=0, le=1)]
+
+
 class Segment(Event):
     """A stretch of one speaker's words; times are seconds from the start of the recording.
 
     `trusted` is False where the speech engine may have invented or misheard the text; `role_score`
     says how sure the speaker label is (1.0: a channel of its own, or labelled by the sender).
+    `normalised` is the text with its numbers in digits. `biased` is True where the text was heard
+    only with the lender's own words put into the engine's ear; a person must confirm it.
     """
 
     speaker: Speaker
@@ -233,6 +244,9 @@ class Segment(Event):
     text: LongText
     trusted: bool = True
     role_score: Annotated[float, Field(ge=0, le=1)] = 1.0
+    words: Annotated[tuple[Word, ...], Field(max_length=MAX_TURNS)] = ()
+    normalised: LongText | None = None
+    biased: bool = False
 
     @model_validator(mode="after")
     def _ends_after_start(self) -> "Segment":

@@ -39,6 +39,7 @@ def collector_spans(contact: Contact) -> Iterator[Span]:
                 start=segment.start,
                 end=segment.end,
                 trusted=segment.trusted,
+                biased=segment.biased,
             )
 
 
@@ -68,6 +69,7 @@ def part_of(span: Span, start: int, end: int) -> Span:
         start=span.start,
         end=span.end,
         trusted=span.trusted,
+        biased=span.biased,
     )
 
 

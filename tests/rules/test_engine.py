@@ -42,6 +42,7 @@ def test_the_innocent_pass(turns: list[tuple[str, str]]) -> None:
     [
         pytest.param({"trusted": False}, Outcome.PASS, id="untrusted words carry nothing"),
         pytest.param({"role_score": 0.5}, Outcome.REVIEW, id="an unsure speaker asks for a review"),
+        pytest.param({"biased": True}, Outcome.REVIEW, id="words heard with a bias ask for one"),
     ],
 )
 def test_doubtful_evidence_never_fails(segment: dict[str, object], outcome: Outcome) -> None:
