@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import asdict, astuple, dataclass
+from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any, cast
 
 import opencc
 
 from rules.events import Segment
-from workers.speech.decode import Audio, Limits, decoded
+from workers.speech.decode import RATE, Audio, Limits, decoded
 from workers.speech.engines import Engine, EngineOptions, Heard, get_engine
+from workers.speech.pieces import Piece, Pieces, key_of
 from workers.speech.roles import assign_roles
 from workers.speech.trust import judge, without_loops
 from workers.speech.voice import Stretch, VoiceOptions, find_turns
@@ -57,6 +59,8 @@ def transcribe(
     model: str = "",
     on_progress: Callable[[float], None] | None = None,
     options: EngineOptions | None = None,
+    done: Sequence[Piece] = (),
+    on_piece: Callable[[Piece], None] | None = None,
     voice: VoiceOptions | None = None,
     limits: Limits | None = None,
     cache_dir: Path | None = None,
@@ -67,16 +71,22 @@ def transcribe(
     voice = voice or VoiceOptions()
     with decoded(path, limits=limits) as audio:
         report(DECODED_PROGRESS)
-        # Twin channels carry the same voices twice; hearing one of them is enough.
-        channels = (0,) if "dual_mono" in audio.flags else tuple(range(audio.channels))
-        turns = find_turns(audio, channels, voice)
         hearing = get_engine(
             engine, model=model, options=options, cache_dir=cache_dir, threads=threads
         )
-        prompt = str(hearing.parameters.get("prompt") or "")
-        lines = [
-            line for turn in _heard(hearing, audio, turns, report) for line in _lines(*turn, prompt)
-        ]
+        key = key_of(
+            audio,
+            {
+                "engine": hearing.name,
+                "model": hearing.model_digest,
+                "parameters": dict(hearing.parameters),
+                "voice": asdict(voice),
+                "speakers": list(speakers),
+            },
+        )
+        pieces = Pieces(key, done, on_piece)
+        turns = _planned(pieces, audio, voice)
+        lines = list(_heard(pieces, hearing, audio, turns, report))
         report(1.0)
         return _assembled(lines, audio, hearing, voice, speakers, has_speech=bool(turns))
 
@@ -85,16 +95,45 @@ def _ignore(_share: float) -> None:
     return None
 
 
+def _planned(pieces: Pieces, audio: Audio, voice: VoiceOptions) -> tuple[Stretch, ...]:
+    """Return where somebody speaks, in time order."""
+    # Twin channels carry the same voices twice; hearing one of them is enough.
+    channels = (0,) if "dual_mono" in audio.flags else tuple(range(audio.channels))
+
+    def make() -> dict[str, object]:
+        return {"turns": [astuple(turn) for turn in find_turns(audio, channels, voice)]}
+
+    doc = pieces.at(0, 0.0, make)
+    return tuple(Stretch(*turn) for turn in cast("list[list[int]]", doc["turns"]))
+
+
 def _heard(
-    engine: Engine, audio: Audio, turns: Sequence[Stretch], report: Callable[[float], None]
-) -> Iterator[tuple[Stretch, list[Heard]]]:
+    pieces: Pieces,
+    engine: Engine,
+    audio: Audio,
+    turns: Sequence[Stretch],
+    report: Callable[[float], None],
+) -> Iterator[_Line]:
     total = sum(turn.speech for turn in turns) or 1
-    done = 0
-    for low in range(0, len(turns), GROUP):
+    heard = 0
+    for position, low in enumerate(range(0, len(turns), GROUP), 1):
         group = turns[low : low + GROUP]
-        yield from zip(group, engine.hear([turn.samples(audio) for turn in group]), strict=True)
-        done += sum(turn.speech for turn in group)
-        report(DECODED_PROGRESS + (1 - DECODED_PROGRESS) * done / total)
+        until = max(turn.end for turn in group) / RATE
+        doc = pieces.at(position, until, partial(_group_doc, engine, audio, group))
+        yield from map(_line_of, cast("list[dict[str, object]]", doc["lines"]))
+        heard += sum(turn.speech for turn in group)
+        report(DECODED_PROGRESS + (1 - DECODED_PROGRESS) * heard / total)
+
+
+def _group_doc(engine: Engine, audio: Audio, group: Sequence[Stretch]) -> dict[str, object]:
+    prompt = str(engine.parameters.get("prompt") or "")
+    heard = engine.hear([turn.samples(audio) for turn in group])
+    pairs = zip(group, heard, strict=True)
+    return {"lines": [asdict(line) for pair in pairs for line in _lines(*pair, prompt)]}
+
+
+def _line_of(doc: dict[str, Any]) -> _Line:
+    return _Line(**{**doc, "doubts": tuple(doc["doubts"])})
 
 
 def _lines(turn: Stretch, heard: Sequence[Heard], prompt: str) -> Iterator[_Line]:
@@ -102,7 +141,7 @@ def _lines(turn: Stretch, heard: Sequence[Heard], prompt: str) -> Iterator[_Line
 
     Joined text lets a rule find words that the engine happened to cut in two.
     """
-    from_start = turn.start / 16_000
+    from_start = turn.start / RATE
     held: _Line | None = None
     for piece in heard:
         seconds = min(max(piece.end - piece.start, 0.1), max(turn.speech_seconds, 0.1))
