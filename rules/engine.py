@@ -10,7 +10,8 @@ from typing import Any
 from rules.compose import Scene, holds
 from rules.context import ContactContext, Span, Sum, Turn
 from rules.document import Voice
-from rules.events import Case, Channel, ContactOutcome, Interaction, Mode, Speaker
+from rules.events import Case, Channel, Interaction, Mode, Speaker
+from rules.flaws import flaws_of, talked
 from rules.hearing import Candidate, Hearing, Hit, overlap
 from rules.model import (
     Audio,
@@ -165,6 +166,7 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
         reasons=reasons,
         pack=ledger.pack.name,
         pack_digest=ledger.pack.digest,
+        untrusted_share=contact.audio.untrusted_share,
     )
 
 
@@ -313,15 +315,16 @@ def _outcome(
 
 def _missing_evidence(pack: Pack, contact: Contact, hearing: Hearing) -> Iterable[str]:
     interaction, audio = contact.interaction, contact.audio
-    talked = interaction.channel is Channel.CALL and interaction.outcome is ContactOutcome.ANSWERED
-    if audio.state == "missing" and (talked or interaction.channel is Channel.VISIT):
+    has_talk = talked(interaction)
+    if audio.state == "missing" and (has_talk or interaction.channel is Channel.VISIT):
         yield "recording_missing"
-    if _unheard(interaction, audio) and talked:
+    if _unheard(interaction, audio) and has_talk:
         yield "words_unknown"
     if audio.untrusted_share > pack.untrusted_limit:
         yield "speech_not_trusted"
+    yield from flaws_of(interaction, audio)
     speakers = {segment.speaker for segment in hearing.document.segments if segment.text.strip()}
-    if talked and speakers and speakers == {Speaker.UNKNOWN}:
+    if has_talk and speakers and speakers == {Speaker.UNKNOWN}:
         yield "speakers_unknown"
 
 

@@ -56,7 +56,7 @@ class Audio:
     `state`: `none` (no recording was announced), `given` (the event carried its transcript),
     `transcribed`, `missing` (announced, never received), `failed` (not decodable; see `reason`).
     `decoded_seconds` is the decoded length; `untrusted_share` the part of speech that is not to be
-    relied on (0..1).
+    relied on (0..1). `flags` name what is wrong or unusual about the sound (see `rules.flaws`).
     """
 
     state: str = "none"
@@ -64,6 +64,7 @@ class Audio:
     decoded_seconds: float | None = None
     untrusted_share: float = 0.0
     retain_until: datetime | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The outcome of one check of one contact, and the findings it stands on."""
+    """The outcome of one check of one contact, and the findings it stands on.
+
+    `untrusted_share` is the part of its speech that was not relied on (0..1).
+    """
 
     interaction_id: str
     agency_id: str | None
@@ -158,6 +162,7 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     pack: str = ""
     pack_digest: str = ""
+    untrusted_share: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as plain JSON values."""
@@ -166,6 +171,7 @@ class Verdict:
             "agency_id": self.agency_id,
             "outcome": self.outcome.value,
             "reasons": list(self.reasons),
+            "untrusted_share": round(self.untrusted_share, 4),
             "pack": self.pack,
             "pack_digest": self.pack_digest,
             "findings": [finding.as_dict() for finding in self.findings],

@@ -3,6 +3,7 @@
 import pytest
 
 from rules import ParameterError, evaluate, explain, gated_utterances, selftest
+from rules.flaws import flaws_of
 from rules.model import Audio, Disposition, Outcome, Suggestion
 from tests.rules.small_pack import call, small_pack, verdict_of, with_audio
 
@@ -65,6 +66,11 @@ def test_an_unknown_speaker_is_reviewed_and_inconclusive() -> None:
         (Audio(state="failed", reason="no_audio_stream"), Outcome.ERROR, "no_audio_stream"),
         (Audio(state="missing"), Outcome.INCONCLUSIVE, "recording_missing"),
         (Audio(state="transcribed", untrusted_share=0.9), Outcome.INCONCLUSIVE, "speech_not_trusted"),
+        (Audio(state="transcribed", flags=("truncated",)), Outcome.INCONCLUSIVE, "recording_truncated"),
+        (Audio(state="transcribed", flags=("clipped",)), Outcome.INCONCLUSIVE, "recording_clipped"),
+        (Audio(state="transcribed", flags=("silent",)), Outcome.INCONCLUSIVE, "recording_silent"),
+        (Audio(state="transcribed", flags=("uncertain_roles",)), Outcome.INCONCLUSIVE, "speakers_uncertain"),
+        (Audio(state="transcribed", flags=("swapped_channels", "mono_turns")), Outcome.PASS, None),
         (Audio(state="transcribed"), Outcome.PASS, None),
     ],
 )  # fmt: skip
@@ -73,6 +79,29 @@ def test_missing_evidence_is_told(audio: Audio, outcome: Outcome, reason: str | 
 
     assert verdict.outcome is outcome
     assert verdict.reasons == ((reason,) if reason else ())
+
+
+def test_a_flawed_recording_does_not_hide_what_was_heard_in_it() -> None:
+    history = call(NOTICE, ("collector", "打断你的腿"))
+    flawed = Audio(state="transcribed", flags=("truncated",), untrusted_share=0.25)
+
+    verdict = verdict_of(small_pack(), with_audio(history, flawed))
+
+    assert verdict.outcome is Outcome.FAIL
+    assert verdict.reasons == ("recording_truncated",)
+    assert verdict.as_dict()["untrusted_share"] == 0.25
+
+
+def test_a_recording_of_another_length_than_announced_is_never_clean() -> None:
+    (contact,) = call(NOTICE).contacts
+    recording = contact.interaction.recording
+    assert recording is not None
+    announced = recording.model_copy(update={"duration_seconds": 60.0})
+    interaction = contact.interaction.model_copy(update={"recording": announced})
+
+    for decoded, reasons in ((54.0, ["recording_length_differs"]), (56.0, [])):
+        audio = Audio(state="transcribed", decoded_seconds=decoded)
+        assert list(flaws_of(interaction, audio)) == reasons
 
 
 def test_an_answer_is_judged_by_what_was_asked_just_before() -> None:
