@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
+from sqlalchemy import JSON as EXACT_JSON
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -35,6 +36,8 @@ metadata.naming_convention = NAMES
 MOMENT: Any = DateTime(timezone=True)
 TEXT: Any = Text
 JSON: Any = JSONB
+# A new column has a default in the database too: the release before does not name it.
+NONE_YET: dict[str, Any] = {"server_default": text("'[]'")}
 
 
 class Actor(StrEnum):
@@ -206,6 +209,7 @@ class InteractionRow(SQLModel, table=True):
     """One contact, as its latest event describes it (`event_id`, `as_of`).
 
     `to_hear` says that its words have to come from the recording: no transcript came with it.
+    `progress` is the share of the recording that is heard (0..1), while it is being heard.
     """
 
     __tablename__ = "interaction"
@@ -246,6 +250,8 @@ class InteractionRow(SQLModel, table=True):
     tries: int = 0  # claims since a step was last stored
     lease_until: datetime | None = Field(default=None, sa_type=MOMENT)
     received_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    progress: float | None = None
+    progress_at: datetime | None = Field(default=None, sa_type=MOMENT)
 
 
 class RecordingRow(SQLModel, table=True):
@@ -261,7 +267,10 @@ class RecordingRow(SQLModel, table=True):
 
 
 class TranscriptRow(SQLModel, table=True):
-    """What the speech engine heard in an interaction's recording; its segments as one document."""
+    """What the speech engine heard in an interaction's recording; its segments as one document.
+
+    `words` holds the words of each segment apart: they are many, and a check needs none of them.
+    """
 
     __tablename__ = "transcript"
     __table_args__ = (_to("interaction", "interaction_id"),)
@@ -275,6 +284,28 @@ class TranscriptRow(SQLModel, table=True):
     parameters: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
     decoded_seconds: float | None = None
     untrusted_share: float = 0.0
+    created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    flags: list[str] = Field(default_factory=list, sa_type=JSON, sa_column_kwargs=NONE_YET)
+    words: list[list[dict[str, Any]]] = Field(
+        default_factory=list, sa_type=JSON, sa_column_kwargs=NONE_YET
+    )
+
+
+class TranscriptPiece(SQLModel, table=True):
+    """A finished part of a transcript in the making, for the worker that goes on after a death.
+
+    It lives until the hearing ends: a trigger takes the pieces away then, whatever ended it.
+    """
+
+    __tablename__ = "transcript_piece"
+    __table_args__ = (_to("interaction", "interaction_id"),)
+
+    tenant_id: UUID = Field(primary_key=True)
+    interaction_id: UUID = Field(primary_key=True)
+    position: int = Field(primary_key=True)
+    key: str = Field(sa_type=TEXT)
+    until_seconds: float
+    doc: dict[str, Any] = Field(sa_type=EXACT_JSON)  # to the letter, unlike the binary form
     created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
 
 
@@ -304,6 +335,7 @@ class VerdictRow(SQLModel, table=True):
     pack_digest: str = Field(sa_type=TEXT)
     findings_digest: str = Field(sa_type=TEXT)
     parameters_revision: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    untrusted_share: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
     evaluated_at: datetime = Field(default_factory=now, sa_type=MOMENT)
     is_current: bool = True
 
@@ -402,6 +434,19 @@ class ParameterSet(SQLModel, table=True):
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     revision: int = Field(primary_key=True)
     values: dict[str, dict[str, Any]] = Field(sa_type=JSON)
+    set_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    set_by: str = Field(sa_type=TEXT)
+
+
+class SpeechSet(SQLModel, table=True):
+    """A lender's own words for the speech engine, in force from `set_at` to the next set."""
+
+    __tablename__ = "speech_set"
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    revision: int = Field(primary_key=True)
+    prompt: str = Field(sa_type=TEXT)
+    hotwords: list[str] = Field(sa_type=JSON)
     set_at: datetime = Field(default_factory=now, sa_type=MOMENT)
     set_by: str = Field(sa_type=TEXT)
 
