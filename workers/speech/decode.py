@@ -1,39 +1,59 @@
 """Turns any recording into 16 kHz samples, one column a channel, without trusting the file."""
 
 import json
+import mmap
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.speech.levels import measure
+
 RATE = 16_000
 SCALE = 32_768.0
 BLOCK_SECONDS = 60
-SILENCE_PEAK = 0.001
-CLIPPED_LEVEL = 32_700
-CLIPPED_SHARE = 0.001
-TWIN_DIFFERENCE = 0.02
-# Formats whose header says how long the recording is; elsewhere FFmpeg guesses from the bit rate.
-DECLARING = ("wav", "w64", "flac", "mov", "mp3", "au", "aiff", "caf")
-KNOWN_BEGINNINGS = (b"RIFF", b"fLaC", b"OggS", b"ID3", b"#!AMR", b".snd", b"FORM", b"caff")
+# How far the lengths may lie apart: a second, or this share of what was declared.
+TOLERANCE_SECONDS = 1.0
+TOLERANCE_SHARE = 0.02
+KNOWN_BEGINNINGS = (
+    *(b"RIFF", b"RF64", b"riff", b"fLaC", b"OggS", b"ID3", b"#!AMR", b".snd"),
+    *(b"FORM", b"caff"),
+)
 
+# Why a recording gives no sound. Codes are stable: they stand in events, tables and reports.
 SENTENCES = {
     "empty_file": "the file holds no bytes",
     "not_audio": "the file is not audio in a format that is accepted",
+    "no_audio_stream": "the file holds no sound, only other streams",
+    "unknown_codec": "the sound is in a codec that is not accepted",
     "truncated_header": "the file begins like audio but ends before any sound",
     "too_long": "the recording is longer than is accepted",
     "too_many_channels": "the recording has more channels than are accepted",
     "impossible_rate": "the recording names a sample rate that no telephone or recorder uses",
+    "out_of_memory": "decoding would take more memory than is allowed",
     "decoder_crashed": "the decoder died on this file",
+    "decoder_forbidden": "the decoder was stopped because it asked for a socket or a programme",
     "timeout": "decoding took longer than is allowed",
+}
+# What is wrong, or only unusual, in a recording that does give sound.
+FLAGS = {
+    "truncated": "less sound than the header promises, or the last page of the file is missing",
+    "wrong_length": "more sound than the header promises, sound hidden behind it, or two lengths",
+    "damaged": "parts could not be decoded",
+    "silent": "no channel holds any sound",
+    "silent_channel": "one channel holds no sound",
+    "clipped": "the level was too high, so that speech is distorted",
+    "dual_mono": "both channels hold the same sound",
+    "extra_streams": "the file holds further audio streams, which are not heard",
 }
 
 Samples = NDArray[np.float32]
@@ -63,17 +83,21 @@ class Limits:
     highest_rate: int = 192_000
     output_bytes: int = 2 << 30
     memory_bytes: int = 1 << 30
+    heap_bytes: int = 256 << 20
     cpu_seconds: int = 300
     wall_seconds: float = 600.0
 
     def for_child(self) -> str:
         """Return the limits as the JSON text that the child reads."""
-        return json.dumps({**self.__dict__, "rate": RATE})
+        return json.dumps({**asdict(self), "rate": RATE})
 
 
 @dataclass(frozen=True)
 class Audio:
-    """A decoded recording: samples on disk, and what is known of them."""
+    """A decoded recording: samples on disk, and what is known of them.
+
+    `flags` are keys of `FLAGS`; `cut_off` says that the decoder had no network.
+    """
 
     samples: NDArray[np.int16]
     format: str
@@ -84,6 +108,7 @@ class Audio:
     silent_channels: tuple[int, ...]
     cut_off: bool
     peaks: tuple[float, ...] = field(default=())
+    mapped: mmap.mmap | None = field(default=None, repr=False, compare=False)
 
     @property
     def channels(self) -> int:
@@ -97,7 +122,15 @@ class Audio:
 
     def piece(self, channel: int, start: int, end: int) -> Samples:
         """Return samples [start, end) of one channel as floats between -1 and 1."""
-        return self.samples[start:end, channel].astype(np.float32) / SCALE
+        piece = self.samples[start:end, channel].astype(np.float32)
+        piece /= SCALE
+        self.forget()
+        return piece
+
+    def forget(self) -> None:
+        """Give the pages of the file back: hours of samples must not add up in memory."""
+        if self.mapped is not None:
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
 @contextmanager
@@ -114,9 +147,7 @@ def decoded(path: Path, *, limits: Limits | None = None) -> Iterator[Audio]:
             _refuse(path, str(report["refused"]))
         if not report["frames"]:
             raise UndecodableError("truncated_header")
-        shape = (int(report["frames"]), int(report["channels"]))
-        samples: NDArray[np.int16] = np.memmap(sink, dtype="<i2", mode="r", shape=shape)
-        yield _audio(samples, report)
+        yield _audio(sink.fileno(), report)
 
 
 def _run_child(path: Path, sink: int, limits: Limits) -> dict[str, Any]:
@@ -138,6 +169,8 @@ def _run_child(path: Path, sink: int, limits: Limits) -> dict[str, Any]:
             )
         except subprocess.TimeoutExpired as error:
             raise UndecodableError("timeout") from error
+    if done.returncode in _DEATHS:
+        raise UndecodableError(_DEATHS[done.returncode])
     try:
         report = json.loads(done.stdout)
     except ValueError as error:
@@ -147,6 +180,9 @@ def _run_child(path: Path, sink: int, limits: Limits) -> dict[str, Any]:
     return report
 
 
+_DEATHS = {-signal.SIGXCPU: "timeout", -signal.SIGSYS: "decoder_forbidden"}
+
+
 def _refuse(path: Path, code: str) -> NoReturn:
     with path.open("rb") as file:
         beginning = file.read(12)
@@ -154,68 +190,45 @@ def _refuse(path: Path, code: str) -> NoReturn:
     raise UndecodableError("truncated_header" if code == "not_audio" and known else code)
 
 
-@dataclass
-class _Levels:
-    """What one pass over the samples measures."""
-
-    peaks: NDArray[np.float64]
-    clipped: NDArray[np.int64]
-    energy: float = 0.0
-    difference: float = 0.0
-
-
-def _measure(samples: NDArray[np.int16]) -> _Levels:
-    channels = samples.shape[1]
-    levels = _Levels(np.zeros(channels), np.zeros(channels, dtype=np.int64))
-    step = BLOCK_SECONDS * RATE
-    for start in range(0, samples.shape[0], step):
-        block = samples[start : start + step].astype(np.int32)
-        size = np.abs(block)
-        levels.peaks = np.maximum(levels.peaks, size.max(axis=0) / SCALE)
-        levels.clipped += (size >= CLIPPED_LEVEL).sum(axis=0)
-        if channels > 1:
-            first, second = block[:, 0].astype(np.float64), block[:, 1].astype(np.float64)
-            levels.energy += float(first @ first + second @ second)
-            levels.difference += float((first - second) @ (first - second))
-    return levels
-
-
-def _audio(samples: NDArray[np.int16], report: dict[str, Any]) -> Audio:
-    levels = _measure(samples)
-    silent = tuple(int(n) for n in np.flatnonzero(levels.peaks < SILENCE_PEAK))
-    declared = report["declared_seconds"]
-    seconds = samples.shape[0] / RATE
-    flags = []
-    if _is_truncated(report["format"], declared, seconds):
-        flags.append("truncated")
-    if report["bad_packets"]:
-        flags.append("damaged")
-    if len(silent) == samples.shape[1]:
-        flags.append("silent")
-    elif silent:
-        flags.append("silent_channel")
-    if (levels.clipped > CLIPPED_SHARE * samples.shape[0]).any():
-        flags.append("clipped")
-    if levels.energy and levels.difference < TWIN_DIFFERENCE * levels.energy:
-        flags.append("dual_mono")
-    if report["streams"] > 1:
-        flags.append("extra_streams")
+def _audio(sink: int, report: dict[str, Any]) -> Audio:
+    frames, channels = int(report["frames"]), int(report["channels"])
+    if os.fstat(sink).st_size != frames * channels * 2:
+        raise UndecodableError("decoder_crashed")
+    mapped = mmap.mmap(sink, 0, prot=mmap.PROT_READ)
+    samples = np.frombuffer(mapped, dtype="<i2").reshape(frames, channels)
+    levels = measure(_blocks(samples, mapped), channels=channels, rate=RATE)
     return Audio(
         samples=samples,
         format=str(report["format"]),
         codec=str(report["codec"]),
         source_rate=int(report["source_rate"]),
-        declared_seconds=declared,
-        flags=tuple(flags),
-        silent_channels=silent,
+        declared_seconds=report["declared_seconds"],
+        flags=(*_flags_of_file(report, frames / RATE), *levels.flags),
+        silent_channels=levels.silent_channels,
         cut_off=bool(report["cut_off"]),
-        peaks=tuple(float(peak) for peak in levels.peaks),
+        peaks=levels.peaks,
+        mapped=mapped,
     )
 
 
-def _is_truncated(name: str, declared: float | None, seconds: float) -> bool:
-    """Compare what the header promises with what could be decoded."""
-    if declared is None or not name.startswith(DECLARING):
-        return False
-    share = 0.1 if name == "mp3" else 0.02
-    return declared - seconds > max(1.0, share * declared)
+def _blocks(samples: NDArray[np.int16], mapped: mmap.mmap) -> Iterator[NDArray[np.int16]]:
+    for start in range(0, samples.shape[0], BLOCK_SECONDS * RATE):
+        yield samples[start : start + BLOCK_SECONDS * RATE]
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _flags_of_file(report: dict[str, Any], seconds: float) -> Iterator[str]:
+    """Compare what the header promises, what the container says and what could be decoded."""
+    declared, whole = report["declared_seconds"], report["container_seconds"]
+    if not report["declares"] or declared is None:
+        declared = whole = seconds
+    allowed = max(TOLERANCE_SECONDS, TOLERANCE_SHARE * declared)
+    if declared - seconds > allowed or report["unfinished"]:
+        yield "truncated"
+    apart = whole is not None and whole - max(declared, seconds) > allowed
+    if seconds - declared > allowed or report["behind_seconds"] > TOLERANCE_SECONDS or apart:
+        yield "wrong_length"
+    if report["bad_packets"]:
+        yield "damaged"
+    if report["streams"] > 1:
+        yield "extra_streams"
