@@ -7,6 +7,7 @@ from datetime import date, datetime
 from functools import partial
 from typing import Any
 
+from rules.citation import may_cite
 from rules.compose import Scene, holds
 from rules.context import ContactContext, Span, Sum, Turn
 from rules.document import Voice
@@ -25,7 +26,7 @@ from rules.model import (
 )
 from rules.parameters import Overrides, resolve
 from rules.quota import is_about_words
-from rules.rule import Article, FindingsCondition, Pack, Rule
+from rules.rule import FindingsCondition, Pack, Rule
 from rules.timeline import SHANGHAI, in_zone
 
 SURE_ROLE = 0.8
@@ -155,7 +156,7 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
             found += _findings(rule, hits, values, hearing)
         unknown += scene.unknown
     found += _suggested(ledger.pack, hearing, suggestions.get(contact.key, ()), found, day)
-    found = _cited(ledger.pack, found, day)
+    found = _cited(ledger.pack, found, day, case)
     found.sort(key=_place)
     outcome, reasons = _outcome(ledger.pack, contact, hearing, found, unknown)
     return Verdict(
@@ -170,18 +171,16 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
     )
 
 
-def _cited(pack: Pack, found: Sequence[Finding], day: date) -> list[Finding]:
-    """The findings with the articles in force on that day; one that no article carries is none."""
+def _cited(pack: Pack, found: Sequence[Finding], day: date, case: Case | None) -> list[Finding]:
+    """The findings with the articles that hold; one that no article carries is none."""
     kept = []
     for finding in found:
-        articles = tuple(cite for cite in finding.articles if _in_force(pack.articles[cite], day))
+        articles = tuple(
+            cite for cite in finding.articles if may_cite(pack.articles[cite], day, case)
+        )
         if articles:
             kept.append(replace(finding, articles=articles))
     return kept
-
-
-def _in_force(article: Article, day: date) -> bool:
-    return (article.effective_from or date.min) <= day <= (article.effective_to or date.max)
 
 
 def applies(rule: Rule, interaction: Interaction, day: date) -> bool:

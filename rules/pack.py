@@ -9,8 +9,9 @@ from typing import Any
 
 import daachorse
 
+from rules.citation import UNKNOWN
 from rules.document import Voice
-from rules.events import Channel, ContactOutcome, Mode, PartyRole
+from rules.events import Channel, ContactOutcome, LenderType, Mode, PartyRole, Product
 from rules.grammar import PatternError, Words, parse_class
 from rules.match import Matcher
 from rules.model import Disposition, Severity
@@ -18,6 +19,7 @@ from rules.normalise import plain
 from rules.quota import check_quota
 from rules.rule import (
     Article,
+    Binding,
     Condition,
     NotChecked,
     Pack,
@@ -46,6 +48,7 @@ _ARTICLE_KEYS = {
     "published_as",
     "basis",
     "note",
+    "binds",
 }
 _RULE_KEYS = {
     "id",
@@ -70,6 +73,10 @@ _RULE_KEYS = {
 }
 _REQUIRED = ("id", "title", "severity", "articles", "basis", "when", "why", "tests")
 _BASES = {"law", "guideline", "policy"}
+_BOUND = {
+    "product": {UNKNOWN, *(product.value for product in Product)},
+    "lender_type": {UNKNOWN, *(lender.value for lender in LenderType)},
+}
 _RULE_ID = re.compile("^[A-Z]{3}-[0-9]{2}[a-z]?$")
 _CLASS_NAME = re.compile("^[a-z][a-z0-9_]*$")
 _NOTHING = Words(("\ufffd",), tree="\ufffd")
@@ -248,7 +255,25 @@ def _articles(sheet: Value, draft: _Draft) -> None:
             _date(value.data.get("effective_from"), draft),
             _date(value.data.get("effective_to"), draft),
             None if published is None else str(published),
+            _bindings(value.data.get("binds"), draft),
         )
+
+
+def _bindings(value: Value | None, draft: _Draft) -> tuple[Binding, ...]:
+    """Whom an article binds: products, kinds of lenders, or one kind's product."""
+    found = []
+    for member in value.items() if value is not None and value.data else ():
+        if not isinstance(member.data, dict) or not member.data:
+            draft.problems.append(member.problem("must name a product, a lender_type or both"))
+            continue
+        _only(member, set(_BOUND), draft)
+        data = {str(key): str(part.data) for key, part in member.data.items()}
+        for key, known in _BOUND.items():
+            if key in data and data[key] not in known:
+                message = f"{key} must be one of: {', '.join(sorted(known))}"
+                draft.problems.append(member.data[key].problem(message))
+        found.append(Binding(data.get("product"), data.get("lender_type")))
+    return tuple(found)
 
 
 def _lexicon(sheets: list[Value], draft: _Draft) -> None:

@@ -167,8 +167,16 @@ class Tests:
 
 
 @dataclass(frozen=True, slots=True)
+class Binding:
+    """Whom an article binds; None stands for any, `unknown` for what the case does not say."""
+
+    product: str | None = None
+    lender_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Article:
-    """A clause that findings cite."""
+    """A clause that findings cite; without `binds` it binds every lender and product."""
 
     id: str
     instrument: Title
@@ -179,6 +187,7 @@ class Article:
     effective_from: date | None
     effective_to: date | None
     published_as: str | None
+    binds: tuple[Binding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
