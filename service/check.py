@@ -216,8 +216,16 @@ def _enter_checked(session: Session, held: Sequence[Held]) -> set[UUID]:
 
 
 def _differs(before: VerdictRow, verdict: Verdict) -> bool:
-    return (before.outcome, before.findings_digest, before.pack_digest) != (
+    return (
+        before.outcome,
+        before.reasons,
+        before.untrusted_share,
+        before.findings_digest,
+        before.pack_digest,
+    ) != (
         verdict.outcome.value,
+        list(verdict.reasons),
+        verdict.untrusted_share,
         findings_digest(verdict.findings),
         verdict.pack_digest,
     )
@@ -306,6 +314,7 @@ def _add_verdict(
         pack_digest=verdict.pack_digest,
         findings_digest=findings_digest(verdict.findings),
         parameters_revision=parameters_revision,
+        untrusted_share=verdict.untrusted_share,
         evaluated_at=now,
     )
     session.add(row)

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any, cast
 from uuid import UUID
 
+from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import Session, col, select
 
 from rules.events import EVENT
@@ -18,6 +20,9 @@ from service.models import (
     RecordingRow,
     TranscriptRow,
 )
+
+# A check reads the whole case; the words with their times are many and say nothing to a rule.
+_WITHOUT_WORDS = defer(cast("QueryableAttribute[Any]", TranscriptRow.words), raiseload=True)
 
 
 def list_interactions(session: Session, case_id: str) -> dict[Key, InteractionRow]:
@@ -41,7 +46,11 @@ def read_history(session: Session, case_id: str, rows: Mapping[Key, InteractionR
 def _transcripts(session: Session, rows: Mapping[Key, InteractionRow]) -> dict[UUID, TranscriptRow]:
     """The transcripts that belong to the interactions' present recordings, by interaction."""
     wanted = {row.id: row.recording_sha256 for row in rows.values() if row.to_hear}
-    found = session.exec(select(TranscriptRow).where(col(TranscriptRow.interaction_id).in_(wanted)))
+    found = session.exec(
+        select(TranscriptRow)
+        .where(col(TranscriptRow.interaction_id).in_(wanted))
+        .options(_WITHOUT_WORDS)
+    )
     return {
         row.interaction_id: row
         for row in found
@@ -119,6 +128,7 @@ def _audio(row: InteractionRow, heard: TranscriptRow | None, said: Audio) -> Aud
             state="transcribed",
             decoded_seconds=heard.decoded_seconds,
             untrusted_share=heard.untrusted_share,
+            flags=tuple(heard.flags),
         )
     if row.state == InteractionState.UNDECODABLE.value:
         return Audio(state="failed", reason=row.reason)

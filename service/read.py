@@ -60,6 +60,7 @@ class InteractionDetail:
     verdict: VerdictRow | None
     findings: Sequence[FindingRow]
     recording: RecordingRow | None
+    flags: Sequence[str]
 
 
 def make_cursor(started_at: datetime, row_id: UUID) -> str:
@@ -131,8 +132,19 @@ def get_interaction(
     recording = session.exec(
         select(RecordingRow).where(RecordingRow.sha256 == row.recording_sha256)
     ).first()
+    flags = session.exec(
+        select(TranscriptRow.flags).where(
+            TranscriptRow.interaction_id == interaction_id,
+            TranscriptRow.recording_sha256 == row.recording_sha256,
+        )
+    ).first()
     return InteractionDetail(
-        row, event, verdict, findings_of(session, verdict) if verdict else (), recording
+        row,
+        event,
+        verdict,
+        findings_of(session, verdict) if verdict else (),
+        recording,
+        flags or (),
     )
 
 
@@ -158,12 +170,19 @@ def get_transcript(
         select(TranscriptRow).where(TranscriptRow.interaction_id == interaction_id)
     ).first()
     if heard is not None:
-        return heard, heard.segments
+        return heard, _with_words(heard)
     event = session.exec(select(EventRow).where(EventRow.id == row.event_id)).one()
     given = event.body.get("data", {}).get("transcript")
     if given is None:
         raise NotFoundError("This interaction has no transcript.")
-    return None, given
+    # `doubts` are our own; what a sender may have written there is not shown as ours.
+    return None, [{**segment, "doubts": []} for segment in given]
+
+
+def _with_words(heard: TranscriptRow) -> list[dict[str, Any]]:
+    """The segments, each with its words where they are known."""
+    words = heard.words or [[] for _ in heard.segments]
+    return [{**segment, "words": own} for segment, own in zip(heard.segments, words, strict=True)]
 
 
 def read_heartbeats(*, at: datetime) -> list[tuple[str, float]]:

@@ -10,8 +10,23 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
 from rules.events import InteractionCompleted, Segment
-from service.models import EventRow, InteractionRow, InteractionState, TranscriptRow
-from service.work import MAX_TRIES, claim, find_interaction, finish, is_free
+from service.models import (
+    EventRow,
+    InteractionRow,
+    InteractionState,
+    TranscriptPiece,
+    TranscriptRow,
+)
+from service.speech import NO_BIAS, Bias, find_bias
+from service.work import (
+    MAX_TRIES,
+    LostLeaseError,
+    claim,
+    find_interaction,
+    finish,
+    is_free,
+    renew,
+)
 
 _HEARING = InteractionState.TRANSCRIBING
 
@@ -26,11 +41,25 @@ class Heard:
     parameters: Mapping[str, Any]
     decoded_seconds: float
     untrusted_share: float
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPiece:
+    """A finished part of a transcript; `doc` comes back to the letter, `key` says what made it."""
+
+    position: int
+    key: str
+    until_seconds: float
+    doc: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """One claimed recording; `attempt` is the fence that `store_*` must still find."""
+    """One claimed recording; `attempt` is the fence that `store_*` must still find.
+
+    `pieces` are what workers before this one have heard of it.
+    """
 
     tenant_id: UUID
     interaction_id: UUID
@@ -38,6 +67,8 @@ class Hearing:
     sha256: str
     speakers: tuple[str, ...]
     attempt: int
+    bias: Bias = NO_BIAS
+    pieces: tuple[StoredPiece, ...] = ()
 
 
 def load_recording(
@@ -67,6 +98,59 @@ def load_recording(
         sha256=recording.sha256,
         speakers=tuple(speaker.value for speaker in recording.speakers),
         attempt=row.attempt,
+        bias=find_bias(session),
+        pieces=_pieces(session, interaction_id),
+    )
+
+
+def _pieces(session: Session, interaction_id: UUID) -> tuple[StoredPiece, ...]:
+    rows = session.exec(
+        select(TranscriptPiece)
+        .where(col(TranscriptPiece.interaction_id) == interaction_id)
+        .order_by(col(TranscriptPiece.position))
+    )
+    return tuple(StoredPiece(row.position, row.key, row.until_seconds, row.doc) for row in rows)
+
+
+def store_piece(
+    session: Session,
+    work: Hearing,
+    piece: StoredPiece,
+    *,
+    progress: float | None,
+    now: datetime,
+) -> None:
+    """Keep a finished part; raises `LostLeaseError`, and writes nothing, without the fence.
+
+    The lease is renewed first: its row's lock keeps a successor's claim waiting until the commit.
+    """
+    is_ours = renew(
+        session,
+        work.interaction_id,
+        work.attempt,
+        now=now,
+        progress=progress,
+        has_stored=True,
+    )
+    if not is_ours:
+        raise LostLeaseError
+    values = {
+        "key": piece.key,
+        "until_seconds": piece.until_seconds,
+        "doc": piece.doc,
+        "created_at": now,
+    }
+    session.exec(
+        insert(TranscriptPiece)
+        .values(
+            tenant_id=work.tenant_id,
+            interaction_id=work.interaction_id,
+            position=piece.position,
+            **values,
+        )
+        .on_conflict_do_update(
+            index_elements=["tenant_id", "interaction_id", "position"], set_=values
+        )
     )
 
 
@@ -75,12 +159,18 @@ def store_transcript(session: Session, work: Hearing, heard: Heard, *, now: date
     _end(session, work, InteractionState.TRANSCRIBED, None)
     values = {
         "recording_sha256": work.sha256,
-        "segments": [segment.model_dump(mode="json") for segment in heard.segments],
+        "segments": [
+            segment.model_dump(mode="json", exclude={"words"}) for segment in heard.segments
+        ],
+        "words": [
+            [word.model_dump(mode="json") for word in segment.words] for segment in heard.segments
+        ],
         "engine": heard.engine,
         "model_digest": heard.model_digest,
         "parameters": dict(heard.parameters),
         "decoded_seconds": heard.decoded_seconds,
         "untrusted_share": heard.untrusted_share,
+        "flags": list(heard.flags),
         "created_at": now,
     }
     session.exec(

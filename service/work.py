@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, update
+from sqlalchemy import ColumnElement, case, or_, update
 from sqlmodel import Session, col, select
 
 from service.cases import want_check
@@ -63,13 +63,32 @@ def claim(
     ).one_or_none()
 
 
-def renew(session: Session, interaction_id: UUID, attempt: int, *, now: datetime) -> bool:
-    """Extend a lease that is still ours; False where it is not."""
+def renew(
+    session: Session,
+    interaction_id: UUID,
+    attempt: int,
+    *,
+    now: datetime,
+    progress: float | None = None,
+    has_stored: bool = False,
+) -> bool:
+    """Extend a lease that is still ours; False where it is not.
+
+    `progress` is the share of the work that is done (0..1; None: as before). With `has_stored` a
+    part of the work is safe, so the deaths before it no longer count against it.
+    """
+    values: dict[str, object] = {"lease_until": now + LEASE}
+    if progress is not None:
+        moved = col(InteractionRow.progress).is_distinct_from(progress)
+        values["progress"] = progress
+        values["progress_at"] = case((moved, now), else_=col(InteractionRow.progress_at))
+    if has_stored:
+        values["tries"] = 1
     found = session.exec(
         update(InteractionRow)
         .where(col(InteractionRow.id) == interaction_id, col(InteractionRow.attempt) == attempt)
         .where(col(InteractionRow.lease_until).is_not(None))
-        .values(lease_until=now + LEASE)
+        .values(**values)
     )
     return found.rowcount == 1
 

@@ -20,18 +20,13 @@ from service.jobs import Job
 from service.packs import load_pack
 from service.parameters import judge
 from service.storage import store
-from service.transcribe import (
-    Heard,
-    Hearing,
-    load_recording,
-    store_transcript,
-    store_undecodable,
-)
+from service.transcribe import load_recording, store_transcript, store_undecodable
 from service.work import LostLeaseError, release, renew
 from workers.egress import Egress, EgressError, EgressRefusedError
+from workers.hearing import hear
 from workers.lease import kept_alive
 from workers.sender import next_attempt_at, send
-from workers.speech import UndecodableError, transcribe_file
+from workers.speech import UndecodableError
 
 _LOG = log.get(__name__)
 _MEGABYTE = 1024 * 1024
@@ -95,8 +90,9 @@ def transcribe(*, tenant_id: str, subject_id: str) -> None:
         if work is None:
             return
         try:
-            with kept_alive(lambda: _renew(tenant, subject, work.attempt)):
-                heard = _hear(work)
+            heard = hear(work)
+        except LostLeaseError:
+            raise
         except UndecodableError as error:
             with tenant_session(tenant) as session:
                 store_undecodable(session, work, error.reason)
@@ -114,24 +110,6 @@ def transcribe(*, tenant_id: str, subject_id: str) -> None:
 def _renew(tenant: UUID, subject: UUID, attempt: int) -> bool:
     with tenant_session(tenant) as session:
         return renew(session, subject, attempt, now=now())
-
-
-def _hear(work: Hearing) -> Heard:
-    config = settings()
-    heard = transcribe_file(
-        store().path(work.tenant_id, work.sha256),
-        speakers=work.speakers,
-        engine=config.engine,
-        model=config.model,
-    )
-    return Heard(
-        segments=heard.segments,
-        engine=heard.engine,
-        model_digest=heard.model_digest,
-        parameters=heard.parameters,
-        decoded_seconds=heard.decoded_seconds,
-        untrusted_share=heard.untrusted_share,
-    )
 
 
 def check(*, tenant_id: str, subject_id: str) -> None:

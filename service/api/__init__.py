@@ -5,12 +5,14 @@ from fastapi import APIRouter
 from service.api import (
     admin,
     agencies,
+    checks,
     findings,
     health,
     interactions,
     parameters,
     recordings,
     reports,
+    speech,
     webhooks,
 )
 
@@ -20,8 +22,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     interactions.router,
     findings.router,
     agencies.router,
+    checks.router,
     reports.router,
     parameters.router,
+    speech.router,
     admin.router,
     health.router,
 )

@@ -76,6 +76,7 @@ class VerdictOut(Out):
     pack: str
     pack_digest: str
     parameters_revision: int = Field(description="The lender's parameter set; 0: the pack's own.")
+    untrusted_share: float = Field(description="Share of the speech that is not relied on, 0..1.")
     evaluated_at: datetime
     findings: list[FindingOut]
 
@@ -91,6 +92,7 @@ class VerdictOut(Out):
             pack=row.pack,
             pack_digest=row.pack_digest,
             parameters_revision=row.parameters_revision,
+            untrusted_share=row.untrusted_share,
             evaluated_at=row.evaluated_at,
             findings=[FindingOut.of(finding) for finding in findings],
         )
@@ -111,6 +113,10 @@ class InteractionOut(Out):
     reason: str | None = Field(description="Why it could not be processed, where it could not.")
     outcome: Outcome | None
     recording_sha256: str | None
+    progress: float | None = Field(
+        description="While it is transcribed: the share that is heard, 0..1. Otherwise null."
+    )
+    progress_at: datetime | None = Field(description="When `progress` last changed.")
 
     @classmethod
     def of(cls, row: InteractionRow) -> "InteractionOut":
@@ -133,6 +139,10 @@ class InteractionDetailOut(InteractionOut):
     receipt: UUID = Field(description="The receipt of the event that describes it.")
     verdict: VerdictOut | None
     recording: RecordingOut | None
+    flags: list[str] = Field(
+        description="What is wrong or unusual about the sound, as the speech side found it.",
+        examples=[["swapped_channels", "clipped"]],
+    )
 
     @classmethod
     def of_detail(cls, detail: InteractionDetail) -> "InteractionDetailOut":
@@ -142,11 +152,21 @@ class InteractionDetailOut(InteractionOut):
             receipt=detail.event.id,
             verdict=VerdictOut.of(detail.verdict, detail.findings) if detail.verdict else None,
             recording=_recording(detail.recording),
+            flags=list(detail.flags),
         )
 
 
 def _recording(row: RecordingRow | None) -> RecordingOut | None:
     return RecordingOut.model_validate(row, from_attributes=True) if row else None
+
+
+class WordOut(Out):
+    """One word; times in seconds from the start of the recording, probability 0 to 1."""
+
+    text: str
+    start: float
+    end: float
+    probability: float
 
 
 class SegmentOut(Out):
@@ -158,6 +178,12 @@ class SegmentOut(Out):
     text: str
     trusted: bool = True
     role_score: float = 1.0
+    normalised: str | None = Field(default=None, description="The text with numbers in digits.")
+    biased: bool = Field(
+        default=False, description="Heard only with the lender's own words; for review."
+    )
+    doubts: list[str] = Field(default=[], description="Why the text is not trusted, in codes.")
+    words: list[WordOut] = []
 
 
 class TranscriptOut(Out):
@@ -166,6 +192,10 @@ class TranscriptOut(Out):
     interaction: UUID
     engine: str | None
     model_digest: str | None
+    parameters: dict[str, Any] = Field(
+        description="Everything else that decided what the engine heard."
+    )
+    flags: list[str]
     decoded_seconds: float | None
     untrusted_share: float = Field(description="Share of the speech that is not relied on, 0..1.")
     segments: list[SegmentOut]
@@ -179,6 +209,8 @@ class TranscriptOut(Out):
             interaction=interaction,
             engine=row.engine if row else None,
             model_digest=row.model_digest if row else None,
+            parameters=row.parameters if row else {},
+            flags=row.flags if row else [],
             decoded_seconds=row.decoded_seconds if row else None,
             untrusted_share=row.untrusted_share if row else 0.0,
             segments=[SegmentOut.model_validate(segment) for segment in segments],

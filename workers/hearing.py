@@ -1,0 +1,99 @@
+"""Hears one claimed recording: goes on from stored pieces, stores new ones, shows its progress."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy.exc
+
+from service import log
+from service.clock import now
+from service.config import settings
+from service.db import tenant_session
+from service.errors import ServiceError
+from service.speech import Bias
+from service.storage import store
+from service.transcribe import Heard, Hearing, StoredPiece, store_piece
+from service.work import renew
+from workers.lease import kept_alive
+from workers.speech import Piece, transcribe_file
+
+if TYPE_CHECKING:
+    from workers.speech.engines import EngineOptions
+
+_LOG = log.get(__name__)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """The share that is heard (0..1), as the lease's thread tells it; None until something is."""
+
+    share: float | None = None
+
+    def set(self, share: float) -> None:
+        self.share = round(share, 4)
+
+
+def hear(work: Hearing) -> Heard:
+    """Hear the recording under its lease, which is renewed for as long as it takes.
+
+    Raises `UndecodableError`, and `LostLeaseError` as soon as a piece cannot be stored because
+    somebody else has claimed the recording.
+    """
+    config = settings()
+    progress = _Progress()
+    with kept_alive(lambda: _renew(work, progress)):
+        heard = transcribe_file(
+            store().path(work.tenant_id, work.sha256),
+            speakers=work.speakers,
+            engine=config.engine,
+            model=config.model,
+            on_progress=progress.set,
+            options=_options(work.bias),
+            done=[_piece(piece) for piece in work.pieces],
+            on_piece=lambda piece: _keep(work, piece, progress),
+        )
+    return Heard(
+        segments=heard.segments,
+        engine=heard.engine,
+        model_digest=heard.model_digest,
+        parameters=heard.parameters,
+        decoded_seconds=heard.decoded_seconds,
+        untrusted_share=heard.untrusted_share,
+        flags=heard.flags,
+    )
+
+
+def _options(bias: Bias) -> "EngineOptions | None":
+    """The engine's options with the lender's words in them; None where it has set none."""
+    if not bias.prompt:
+        return None
+    # It loads the models, which a worker of the other queue never needs.
+    from workers.speech.engines import EngineOptions  # noqa: PLC0415
+
+    return EngineOptions(prompt=bias.prompt)
+
+
+def _renew(work: Hearing, progress: _Progress) -> bool:
+    with tenant_session(work.tenant_id) as session:
+        return renew(session, work.interaction_id, work.attempt, now=now(), progress=progress.share)
+
+
+def _piece(stored: StoredPiece) -> Piece:
+    return Piece(
+        position=stored.position,
+        until_seconds=stored.until_seconds,
+        key=stored.key,
+        doc=stored.doc,
+    )
+
+
+def _keep(work: Hearing, piece: Piece, progress: _Progress) -> None:
+    """Store a piece in a transaction of its own; a database that is away costs only the piece."""
+    stored = StoredPiece(piece.position, piece.key, piece.until_seconds, piece.doc)
+    try:
+        with tenant_session(work.tenant_id) as session:
+            store_piece(session, work, stored, progress=progress.share, now=now())
+    except (sqlalchemy.exc.SQLAlchemyError, ServiceError) as error:
+        _LOG.warning("piece_not_stored", **log.describe_error(error))
+    else:
+        _LOG.debug("piece_stored", attempt=work.attempt, position=piece.position)
