@@ -64,7 +64,7 @@ CODECS = (
     *("pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_s32be", "pcm_u8"),
     *("pcm_s8", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_alaw", "pcm_mulaw"),
     *("adpcm_ms", "adpcm_ima_wav", "adpcm_ima_qt", "g722", "g726", "g726le", "g723_1", "g729"),
-    *("gsm", "gsm_ms", "ilbc", "speex", "amrnb", "amrwb", "flac", "alac", "opus", "vorbis"),
+    *("gsm", "gsm_ms", "speex", "amrnb", "amrwb", "flac", "alac", "opus", "vorbis"),
     *("mp2", "mp2float", "mp3", "mp3float", "aac"),
 )
 OPENING = {
