@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from hegui.cli_admin import agency, endpoint, key, tenant
+from hegui.cli_gate import gate
 from hegui.cli_rules import rules
 from hegui.errors import RefusedError
 
@@ -142,6 +143,9 @@ def check(
         speakers=speakers,
     )
     raise typer.Exit(run_check(wish))
+
+
+app.command()(gate)
 
 
 @app.command()

@@ -3,6 +3,8 @@
 import os
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import uvicorn
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from starlette.testclient import TestClient
@@ -92,6 +95,22 @@ def api(database: Database) -> Iterator[TestClient]:
     """Run the real application, in this process."""
     with TestClient(create_app()) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def port(database: Database) -> Iterator[int]:
+    """Run the API under the server that production uses; give its port on 127.0.0.1."""
+    config = uvicorn.Config(
+        create_app, factory=True, port=0, http="httptools", loop="asyncio", log_config=None
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join(20)
 
 
 @pytest.fixture

@@ -1,12 +1,15 @@
 """The documents say what the code does."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
+from hegui.cli import app
 from hegui.cli_rules import rules
 from service.alert import MAX_ATTEMPTS
 from service.config import Settings
@@ -76,3 +79,37 @@ def test_the_accuracy_page_names_its_pack_and_the_command_that_made_it() -> None
     assert made is not None
     assert "hegui/evaluation/corpora/field" in made[1].split()
     assert "\neval: " in read("Makefile")
+
+
+@pytest.mark.parametrize(
+    ("forge", "schema"),
+    [("github", "vendor.github-workflows"), ("gitlab", "vendor.gitlab-ci")],
+)
+def test_the_recipes_for_pipelines_follow_the_forges_schemas(
+    forge: str, schema: str, tmp_path: Path
+) -> None:
+    (recipe,) = re.findall(rf"```yaml {forge}\n(.*?)```", read("docs/ci.md"), re.DOTALL)
+    target = tmp_path / "recipe.yml"
+    target.write_text(recipe, "utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, target],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_option_of_the_gate_in_the_recipes_exists() -> None:
+    known = set(re.findall(r"--[a-z-]+", CliRunner().invoke(app, ["gate", "--help"]).stdout))
+    told = {
+        option
+        for line in re.findall(r"hegui gate ([^`\n]+)", read("docs/ci.md"))
+        for option in re.findall(r"(?<!\S)--[a-z-]+", line)
+    }
+
+    assert told
+    assert told <= known

@@ -2,34 +2,13 @@
 
 import socket
 import struct
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-import uvicorn
 
-from service.app import create_app
-from tests.conftest import Database
 from tests.factories import Sender, encode, make_agency, make_sms, make_tenant, sign
 
 Wire = Callable[[bytes], bytes]
-
-
-@pytest.fixture(scope="module")
-def port(database: Database) -> Iterator[int]:
-    """Run the API under the server that production uses."""
-    config = uvicorn.Config(
-        create_app, factory=True, port=0, http="httptools", loop="asyncio", log_config=None
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    thread.join(20)
 
 
 @pytest.fixture

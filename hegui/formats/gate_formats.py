@@ -1,0 +1,165 @@
+"""A gate's result for people, programs, test reporters and code scanners; no quote, no name.
+
+What a CI job prints is read by more people than may read a call: findings are named by rule,
+severity and the ids under which their evidence can be looked up.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from hegui import __version__
+from hegui.formats.sarif_format import LEVELS
+from hegui.formats.sarif_format import SCHEMA as SARIF_SCHEMA
+from hegui.gate import Gate
+from rules.model import Severity
+
+SCHEMA = "hegui.gate/1"
+FEW = 20  # findings that a page for people lists
+
+
+def render(gate: Gate, form: str) -> str:
+    """The result as `text`, `json`, `junit`, `sarif` or `markdown`."""
+    return {
+        "text": _text,
+        "json": _json,
+        "junit": _junit,
+        "sarif": _sarif,
+        "markdown": _markdown,
+    }[form](gate)
+
+
+def _verdict(gate: Gate) -> str:
+    if not gate.batch["interactions"]:
+        return "open: no contacts in this time" if gate.is_open else "closed"
+    return "open" if gate.is_open else "closed"
+
+
+def _period(gate: Gate) -> str:
+    return f"{gate.batch['from']} to {gate.batch['to']}"
+
+
+def _outcomes(batch: Mapping[str, Any]) -> str:
+    counts = [(name, count) for name, count in batch["outcomes"].items() if count]
+    counts += [("pending", batch["pending"])] if batch["pending"] else []
+    told = ", ".join(f"{count} {name}" for name, count in counts)
+    return f"{batch['interactions']} contacts" + (f": {told}" if told else "")
+
+
+def _listed(gate: Gate) -> Iterator[tuple[str, ...]]:
+    """Severity, rule, start and id of the findings, worst first."""
+    worst = sorted(
+        gate.findings, key=lambda row: (-Severity(row["severity"]).rank, row["rule"], row["id"])
+    )
+    for row in worst:
+        yield row["severity"], row["rule"], row["started_at"], row["interaction"]
+
+
+def _text(gate: Gate) -> str:
+    batch = gate.batch
+    lines = [f"gate {_verdict(gate)}  {batch['agency_name']}  {_period(gate)}", _outcomes(batch)]
+    width = max((len(measure.name) for measure in gate.measures), default=0)
+    for one in gate.measures:
+        mark = "kept  " if one.is_kept else "BROKEN"
+        lines.append(f"  {mark}  {one.name:<{width}}  {one.found}, at most {one.limit}")
+    rows = list(_listed(gate))
+    lines += ["  ".join((f"  {row[0]:<8}", *row[1:])) for row in rows[:FEW]]
+    if len(rows) > FEW:
+        lines.append(f"  and {len(rows) - FEW} more violations")
+    return "\n".join(lines) + "\n"
+
+
+def _markdown(gate: Gate) -> str:
+    batch = gate.batch
+    name = str(batch["agency_name"]).replace("|", r"\|")
+    lines = [
+        f"## {'✅' if gate.is_open else '❌'} hegui gate {_verdict(gate)}: {name}",
+        "",
+        f"{_period(gate)} · {_outcomes(batch)}",
+        "",
+        "| limit | at most | found | |",
+        "|---|---|---|---|",
+        *(
+            f"| {one.name} | {one.limit} | {one.found} | {'✅' if one.is_kept else '❌'} |"
+            for one in gate.measures
+        ),
+    ]
+    counted = [row for row in batch["rules"] if row["disposition"] == "violation"]
+    if counted:
+        lines += ["", "| rule | severity | violations | contacts |", "|---|---|---|---|"]
+        lines += [
+            f"| {row['rule']} | {row['severity']} | {row['findings']} | {row['interactions']} |"
+            for row in counted
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _json(gate: Gate) -> str:
+    document = {
+        "schema": SCHEMA,
+        "open": gate.is_open,
+        "batch": dict(gate.batch),
+        "limits": [
+            {"name": one.name, "limit": one.limit, "found": one.found, "kept": one.is_kept}
+            for one in gate.measures
+        ],
+        "violations": [
+            dict(zip(("severity", "rule", "started_at", "interaction"), row, strict=True))
+            for row in _listed(gate)
+        ],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+
+
+def _junit(gate: Gate) -> str:
+    """One suite for the gate, one test for each limit."""
+    broken = [one for one in gate.measures if not one.is_kept]
+    root = Element("testsuites")
+    suite = SubElement(
+        root,
+        "testsuite",
+        name=f"hegui gate {gate.batch['agency_id']}",
+        package="hegui",
+        id="0",
+        hostname="localhost",
+        timestamp=str(gate.batch["to"])[:19],
+        tests=str(len(gate.measures)),
+        failures=str(len(broken)),
+        errors="0",
+        time="0",
+    )
+    SubElement(suite, "properties")
+    for one in gate.measures:
+        name = f"{one.name} at most {one.limit}"
+        test = SubElement(suite, "testcase", name=name, classname="hegui.gate", time="0")
+        if not one.is_kept:
+            failure = SubElement(test, "failure", type="limit", message=f"found {one.found}")
+            failure.text = "\n".join("  ".join(row) for row in _listed(gate))
+    SubElement(suite, "system-out").text = _outcomes(gate.batch)
+    SubElement(suite, "system-err")
+    indent(root)
+    return tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _sarif(gate: Gate) -> str:
+    names = sorted({row["rule"] for row in gate.findings})
+    driver = {"name": "hegui", "version": __version__, "rules": [{"id": name} for name in names]}
+    results = [
+        {
+            "ruleId": rule,
+            "ruleIndex": names.index(rule),
+            "kind": "fail",
+            "level": LEVELS[Severity(severity)],
+            "message": {"text": f"{rule} ({severity}) in a contact of {started_at}"},
+            "locations": [{"logicalLocations": [{"name": contact, "kind": "interaction"}]}],
+        }
+        for severity, rule, started_at, contact in _listed(gate)
+    ]
+    run = {
+        "tool": {"driver": driver},
+        "invocations": [{"executionSuccessful": True, "exitCode": 0 if gate.is_open else 1}],
+        "results": results,
+    }
+    document = {"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
