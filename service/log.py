@@ -21,6 +21,7 @@ ALLOWED = frozenset(
         "outcome", "state", "attempt", "attempts", "queue", "engine", "model_digest", "pack",
         "pack_digest", "version", "port", "host", "pid", "error", "sqlstate", "constraint",
         "frames", "dropped", "seconds", "revision", "next_in_s", "peer_status", "concurrency",
+        "position",
     }
 )  # fmt: skip
 _FRAMES = 12

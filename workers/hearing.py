@@ -1,6 +1,6 @@
 """Hears one claimed recording: goes on from stored pieces, stores new ones, shows its progress."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy.exc
@@ -65,12 +65,13 @@ def hear(work: Hearing) -> Heard:
 
 def _options(bias: Bias) -> "EngineOptions | None":
     """The engine's options with the lender's words in them; None where it has set none."""
-    if not bias.prompt:
+    if not bias.prompt and not bias.hotwords:
         return None
     # It loads the models, which a worker of the other queue never needs.
     from workers.speech.engines import EngineOptions  # noqa: PLC0415
 
-    return EngineOptions(prompt=bias.prompt)
+    own = EngineOptions(hotwords=bias.hotwords)
+    return replace(own, prompt=bias.prompt) if bias.prompt else own
 
 
 def _renew(work: Hearing, progress: _Progress) -> bool:
