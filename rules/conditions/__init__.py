@@ -9,6 +9,7 @@ from rules.conditions import (
     opening,
     papers,
     parties,
+    payment,
     records,
     visits,
 )
@@ -48,6 +49,8 @@ FACTS: dict[str, FactCondition] = {
         claims.claimed_sum_over_balance,
         claims.debt_sum_told,
         claims.reached_somebody_else,
+        payment.account_not_designated,
+        payment.purse_not_designated,
         opening.institution_not_named,
         opening.employee_not_named,
         opening.recording_not_mentioned,

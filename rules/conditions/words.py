@@ -1,6 +1,7 @@
 """What the collector said or wrote in a contact, stretch by stretch."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rules.context import ContactContext, Span
 from rules.events import Speaker
@@ -58,19 +59,7 @@ def _whole(segment: int, text: str) -> Span:
 def part_of(span: Span, start: int, end: int) -> Span:
     """The stretch of characters `start`..`end` of a whole span."""
     text = span.heard[start:end]
-    return Span(
-        segment=span.segment,
-        char_start=start,
-        char_end=end,
-        heard=text,
-        quote=text,
-        speaker=span.speaker,
-        turn=span.turn,
-        start=span.start,
-        end=span.end,
-        trusted=span.trusted,
-        biased=span.biased,
-    )
+    return replace(span, char_start=start, char_end=end, heard=text, quote=text)
 
 
 def opening(context: ContactContext, turns: int | None) -> str:
