@@ -14,10 +14,11 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTEST_ARGS ?=
 LOCK_ARGS ?=
 CORPUS ?= hegui/evaluation/corpora/field
+EVAL_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock demo serve test check lint fix migrate \
-	bench-ingest bench-rules bench-speech eval clean
+	bench-ingest bench-rules bench-speech eval eval-speech fuzz-audio clean
 
 help: ## list these verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -90,6 +91,12 @@ bench-speech: venv ## processor seconds for a second of call, by engine
 
 eval: venv ## how much of the labelled examples the packs find, and what they flag wrongly
 	@mkdir -p var && $(BIN)/python -m hegui.evaluation $(CORPUS) --page docs/accuracy.md > var/eval.jsonl
+
+eval-speech: venv ## character errors and violations found, by telephone codec and engine (CORPUS=DIR)
+	@mkdir -p var && $(BIN)/python -m hegui.evaluation.speech $(CORPUS) $(EVAL_ARGS) > var/eval-speech.jsonl
+
+fuzz-audio: venv ## 40 kinds of hostile audio and 2,000 damaged recordings; one line of counts
+	@$(BIN)/python -m tests.workers.speech.fuzz
 
 clean: ## remove caches and build output; leaves .venv and var/ alone
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage

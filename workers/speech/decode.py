@@ -24,9 +24,10 @@ BLOCK_SECONDS = 60
 # How far the lengths may lie apart: a second, or this share of what was declared.
 TOLERANCE_SECONDS = 1.0
 TOLERANCE_SHARE = 0.02
-KNOWN_BEGINNINGS = (
-    *(b"RIFF", b"RF64", b"riff", b"fLaC", b"OggS", b"ID3", b"#!AMR", b".snd"),
-    *(b"FORM", b"caff"),
+# How accepted formats begin: bytes, and where they stand.
+BEGINNINGS = (
+    *((b"WAVE", 8), (b"riff", 0), (b"fLaC", 0), (b"OggS", 0), (b"ID3", 0), (b"#!AMR", 0)),
+    *((b".snd", 0), (b"AIF", 8), (b"caff", 0), (b"ftyp", 4)),
 )
 
 # Why a recording gives no sound. Codes are stable: they stand in events, tables and reports.
@@ -35,7 +36,7 @@ SENTENCES = {
     "not_audio": "the file is not audio in a format that is accepted",
     "no_audio_stream": "the file holds no sound, only other streams",
     "unknown_codec": "the sound is in a codec that is not accepted",
-    "truncated_header": "the file begins like audio but ends before any sound",
+    "truncated_header": "the file begins like audio but no sound follows; it was cut or damaged",
     "too_long": "the recording is longer than is accepted",
     "too_many_channels": "the recording has more channels than are accepted",
     "impossible_rate": "the recording names a sample rate that no telephone or recorder uses",
@@ -186,7 +187,7 @@ _DEATHS = {-signal.SIGXCPU: "timeout", -signal.SIGSYS: "decoder_forbidden"}
 def _refuse(path: Path, code: str) -> NoReturn:
     with path.open("rb") as file:
         beginning = file.read(12)
-    known = beginning.startswith(KNOWN_BEGINNINGS) or beginning[4:8] == b"ftyp"
+    known = any(beginning.startswith(mark, place) for mark, place in BEGINNINGS)
     raise UndecodableError("truncated_header" if code == "not_audio" and known else code)
 
 

@@ -52,31 +52,39 @@ def layout_of(channels: int) -> str:
 
 def encode(path: Path, sample: Sample, sound: NDArray[np.int16]) -> None:
     with av.open(str(path), "w", format=sample.container) as container:
-        add_track(container, sample, sound)
+        fill_track(container, add_track(container, sample), sound)
 
 
-def add_track(
-    container: av.container.OutputContainer, sample: Sample, sound: NDArray[np.int16]
-) -> None:
-    layout = layout_of(sample.channels)
+def add_track(container: av.container.OutputContainer, sample: Sample) -> av.AudioStream:
     stream = container.add_stream(
-        sample.encoder, rate=sample.rate, layout=layout, options={"strict": "experimental"}
+        sample.encoder,
+        rate=sample.rate,
+        layout=layout_of(sample.channels),
+        options={"strict": "experimental"},
     )
     assert isinstance(stream, av.AudioStream)
-    context = stream.codec_context
     if sample.bit_rate:
-        context.bit_rate = sample.bit_rate
+        stream.codec_context.bit_rate = sample.bit_rate
     if sample.encoder == "flac":
-        context.format = "s16"
-    if sample.encoder != "flac":
-        context.open(strict=False)
-    frame = av.AudioFrame.from_ndarray(np.reshape(sound, (1, -1)), "s16", layout)
-    frame.sample_rate = sample.rate
+        stream.codec_context.format = "s16"
+    else:
+        stream.codec_context.open(strict=False)
+    return stream
+
+
+def fill_track(
+    container: av.container.OutputContainer, stream: av.AudioStream, sound: NDArray[np.int16]
+) -> None:
+    context = stream.codec_context
+    frame = av.AudioFrame.from_ndarray(sound.reshape(1, -1), "s16", context.layout.name)
+    frame.sample_rate = context.sample_rate
     size = context.frame_size if context.frame_size > 1 else 1024
-    resampler = av.AudioResampler(context.format.name, layout, sample.rate, frame_size=size)
+    resampler = av.AudioResampler(
+        context.format.name, context.layout.name, context.sample_rate, frame_size=size
+    )
     place = 0
     for piece in [*resampler.resample(frame), *resampler.resample(None)]:
-        piece.pts, piece.time_base = place, Fraction(1, sample.rate)
+        piece.pts, piece.time_base = place, Fraction(1, context.sample_rate)
         place += piece.samples
         container.mux(stream.encode(piece))
     container.mux(stream.encode(None))
