@@ -4,7 +4,7 @@ import re
 import zlib
 from dataclasses import dataclass
 
-from workers.speech.engines import Heard
+from workers.speech.engines.protocol import Heard
 
 # What Whisper learned from subtitles and says when nobody speaks. None of it belongs in a call.
 INVENTIONS = re.compile(

@@ -1,4 +1,4 @@
-"""Finds where somebody speaks, and joins it into turns that the model hears in one go."""
+"""Finds where somebody speaks, and joins it into turns."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from workers.speech.decode import RATE, Audio, Samples
 
-BLOCK_SECONDS = 600
+BLOCK_SECONDS = 300
 FRAME = RATE // 50
 ECHO_LEVEL_DB = -9.0
 ECHO_LIKENESS = 0.6
@@ -17,26 +17,37 @@ QUIETEST = 1e-5
 
 @dataclass(frozen=True)
 class VoiceOptions:
-    """How speech is found and joined; all but `threshold` in seconds."""
+    """How speech is found and joined; all but `threshold` in seconds.
+
+    A silence of `shortest_pause` is a pause, of `shortest_silence` the end of a stretch, which
+    keeps `padding` of it. Stretches within `join_within` make a turn. The model hears turns of one
+    voice together, up to `longest_clip`, with `between` of silence after each.
+    """
 
     threshold: float = 0.5
+    shortest_pause: float = 0.3
     shortest_silence: float = 0.5
     padding: float = 0.2
     join_within: float = 1.5
     longest_turn: float = 25.0
+    longest_clip: float = 15.0
+    between: float = 0.3
 
 
 @dataclass(frozen=True)
 class Stretch:
     """Samples [start, end) of one channel in which somebody speaks.
 
-    `speech` counts the samples of it that are speech; the rest are pauses.
+    `speech` counts the samples of it that are speech; `pauses` are the silences in it, as samples
+    of the recording. `voice` tells speakers of one channel apart, where they are.
     """
 
     channel: int
     start: int
     end: int
     speech: int
+    pauses: tuple[tuple[int, int], ...] = ()
+    voice: int = 0
 
     @property
     def seconds(self) -> float:
@@ -52,6 +63,18 @@ class Stretch:
         """Return what the model hears."""
         return audio.piece(self.channel, self.start, self.end)
 
+    def joined(self, later: "Stretch") -> "Stretch":
+        """Return both stretches and the pause between them as one."""
+        between = ((self.end, later.start),) if later.start > self.end else ()
+        return Stretch(
+            channel=self.channel,
+            start=self.start,
+            end=later.end,
+            speech=self.speech + later.speech,
+            pauses=(*self.pauses, *between, *later.pauses),
+            voice=self.voice,
+        )
+
 
 def find_turns(audio: Audio, channels: Iterable[int], options: VoiceOptions) -> tuple[Stretch, ...]:
     """Return the turns of all channels in time order, none longer than `longest_turn`.
@@ -60,19 +83,22 @@ def find_turns(audio: Audio, channels: Iterable[int], options: VoiceOptions) -> 
     whole sentences give the model the context that single utterances lack.
     """
     found = [stretch for channel in channels for stretch in find_speech(audio, channel, options)]
-    found.sort(key=lambda stretch: (stretch.start, stretch.channel))
+    return join_turns(found, options)
+
+
+def join_turns(stretches: Iterable[Stretch], options: VoiceOptions) -> tuple[Stretch, ...]:
+    """Join stretches into turns, in time order."""
     reach, most = round(options.join_within * RATE), round(options.longest_turn * RATE)
     turns: list[Stretch] = []
-    for stretch in found:
+    for stretch in sorted(stretches, key=lambda each: (each.start, each.channel)):
         last = turns[-1] if turns else None
         if (
             last is not None
-            and last.channel == stretch.channel
+            and (last.channel, last.voice) == (stretch.channel, stretch.voice)
             and stretch.start - last.end <= reach
             and stretch.end - last.start <= most
         ):
-            spoken = last.speech + stretch.speech
-            turns[-1] = Stretch(last.channel, last.start, stretch.end, spoken)
+            turns[-1] = last.joined(stretch)
         else:
             turns.append(stretch)
     return tuple(turns)
@@ -82,7 +108,7 @@ def find_speech(audio: Audio, channel: int, options: VoiceOptions) -> tuple[Stre
     """Return the stretches of speech in one channel, without what leaks in from another."""
     if channel in audio.silent_channels:
         return ()
-    found = _in_blocks(audio, channel, options)
+    found = _padded(list(_in_blocks(audio, channel, options)), audio.samples.shape[0], options)
     return tuple(stretch for stretch in found if not _is_echo(audio, stretch))
 
 
@@ -90,12 +116,13 @@ def _in_blocks(audio: Audio, channel: int, options: VoiceOptions) -> Iterator[St
     """Read a long recording in blocks that begin in silence, so that memory stays bounded."""
     vad = VadOptions(
         threshold=options.threshold,
-        min_silence_duration_ms=round(options.shortest_silence * 1000),
-        speech_pad_ms=round(options.padding * 1000),
+        min_silence_duration_ms=round(options.shortest_pause * 1000),
+        speech_pad_ms=0,
         max_speech_duration_s=options.longest_turn,
     )
     total = audio.samples.shape[0]
     start = 0
+    held: Stretch | None = None
     while start < total:
         end = min(total, start + BLOCK_SECONDS * RATE)
         chunks = get_speech_timestamps(audio.piece(channel, start, end), vad)
@@ -105,8 +132,36 @@ def _in_blocks(audio: Audio, channel: int, options: VoiceOptions) -> Iterator[St
             resume = start + chunks.pop()["start"]
         for chunk in chunks:
             low, high = start + chunk["start"], start + chunk["end"]
-            yield Stretch(channel, low, high, high - low)
+            stretch = Stretch(channel, low, high, high - low)
+            if held is not None and _belongs(held, stretch, options):
+                held = held.joined(stretch)
+                continue
+            if held is not None:
+                yield held
+            held = stretch
         start = resume
+    if held is not None:
+        yield held
+
+
+def _belongs(held: Stretch, later: Stretch, options: VoiceOptions) -> bool:
+    """Tell whether only a pause lies between them, and together they are not too long."""
+    most = round((options.longest_turn - 2 * options.padding) * RATE)
+    near = later.start - held.end < options.shortest_silence * RATE
+    return near and later.end - held.start <= most
+
+
+def _padded(stretches: list[Stretch], total: int, options: VoiceOptions) -> Iterator[Stretch]:
+    """Add the silence around each stretch, at most half of what lies between two."""
+    pad = round(options.padding * RATE)
+    for before, here, after in zip(
+        [None, *stretches[:-1]], stretches, [*stretches[1:], None], strict=True
+    ):
+        low = 0 if before is None else (before.end + here.start) // 2
+        high = total if after is None else (here.end + after.start) // 2
+        start, end = max(low, here.start - pad), min(high, here.end + pad)
+        spoken = here.speech + here.start - start + end - here.end
+        yield Stretch(here.channel, start, end, spoken, here.pauses, here.voice)
 
 
 def _is_echo(audio: Audio, stretch: Stretch) -> bool:
