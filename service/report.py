@@ -30,6 +30,7 @@ from service.models import (
     VerdictRow,
 )
 from service.read import get_agency
+from service.report_hearing import hearing_of
 
 SCHEMA = "hegui.report/1"
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -140,6 +141,9 @@ def build_report(
         "articles": _articles(pack, listed),
         "retention": _retention(session, contacts.values()),
         "coverage": _coverage(pack),
+        "hearing": hearing_of(
+            session, {id_: contact.row.interaction_id for id_, contact in contacts.items()}
+        ),
         "method": list(METHOD),
     }
 

@@ -9,9 +9,14 @@ from typing import Any
 import pikepdf
 import pypdfium2
 import pytest
+from sqlmodel import select
 from starlette.testclient import TestClient
 
+from service.clock import now
+from service.db import tenant_session
+from service.models import InteractionRow
 from service.report import render_pdf
+from service.transcribe import Heard, load_recording, store_transcript
 from tests.factories import (
     Lender,
     Sender,
@@ -114,6 +119,39 @@ def test_the_pdf_is_pdf_a_3_with_chinese_text_and_the_same_data(
     assert "泼油漆" in text
     assert str(attached["totals"]["interactions"]) in text
     assert attached["agency"]["name"] == "安正催收"
+
+
+def test_the_method_says_how_calls_were_heard_and_what_was_odd(
+    client: TestClient, lender: Lender, agency: Sender
+) -> None:
+    flags = (("C-1", 60.0, 0.5, ("clipped", "swapped_channels")), ("C-2", 180.0, 0.1, ("clipped",)))
+    for name, seconds, share, found in flags:
+        audio = name.encode() * 30
+        put_recording(client, agency, audio)
+        post_event(client, agency, make_call(interaction_id=name, recording=make_recording(audio)))
+        with tenant_session(lender.id) as session:
+            row = session.exec(
+                select(InteractionRow).where(InteractionRow.interaction_id == name)
+            ).one()
+            work = load_recording(session, tenant_id=lender.id, interaction_id=row.id, now=now())
+            assert work is not None
+            heard = Heard((), "openai-whisper", "0" * 64, {}, seconds, share, found)
+            store_transcript(session, work, heard, now=now())
+    address = f"/v1/reports/agencies/{agency.id}?{PERIOD}"
+
+    hearing = client.get(address, headers=lender.auth).json()["hearing"]
+    pdf = client.get(f"{address}&format=pdf", headers=lender.auth)
+
+    assert (hearing["recordings"], hearing["untrusted_share"]) == (2, 0.2)
+    assert [(row["flag"], row["interactions"]) for row in hearing["flags"]] == [
+        ("clipped", ["C-1", "C-2"]),
+        ("swapped_channels", ["C-1"]),
+    ]
+    text = "".join(
+        page.get_textpage().get_text_range() for page in pypdfium2.PdfDocument(pdf.content)
+    )
+    assert "声道对调" in text
+    assert "20%" in text
 
 
 def test_the_same_document_gives_the_same_pdf(
