@@ -174,6 +174,7 @@ def _heard(contact: Contact, path: Path, speech: Speech, on_progress: Progress) 
         state="transcribed",
         decoded_seconds=found.decoded_seconds,
         untrusted_share=found.untrusted_share,
+        flags=found.flags,
     )
     return Contact(with_transcript(interaction, found.segments), audio)
 

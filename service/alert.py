@@ -15,6 +15,8 @@ from service.models import AlertRow, AlertState, Endpoint
 
 # While an endpoint fails, one alert at a time tries it, so it cannot hold up the others' work.
 PROBE_EVERY = timedelta(seconds=60)
+# An endpoint that has failed for this long, with nothing delivered in between, is switched off.
+GIVE_UP_AFTER = timedelta(days=5)
 # The first attempt and one after each delay of the sender's schedule.
 MAX_ATTEMPTS = 10
 
@@ -131,10 +133,13 @@ def store_attempt(
         alert.state = AlertState.DELIVERED.value
         endpoint.failing_since = endpoint.paused_until = None
     elif attempt.result is Result.GONE:
-        _switch_off(session, endpoint)
+        _switch_off(session, endpoint, "gone", "the receiver answered 410 Gone")
         _bury(session, alert, reason=attempt.reason)
     else:
         endpoint.failing_since = endpoint.failing_since or now
+        if now - endpoint.failing_since >= GIVE_UP_AFTER:
+            days = f"nothing was delivered for {GIVE_UP_AFTER.days} days"
+            _switch_off(session, endpoint, "failing", days)
         _retry_or_bury(session, alert, endpoint, reason=attempt.reason, next_at=next_at, now=now)
     session.flush()
     return True
@@ -149,7 +154,7 @@ def _retry_or_bury(
     next_at: datetime | None,
     now: datetime,
 ) -> None:
-    if next_at is None:
+    if next_at is None or not endpoint.active:
         _bury(session, alert, reason=f"gave_up: {reason}")
         return
     alert.next_at = next_at
@@ -171,14 +176,15 @@ def _bury(session: Session, alert: AlertRow, *, reason: str) -> None:
     )
 
 
-def _switch_off(session: Session, endpoint: Endpoint) -> None:
+def _switch_off(session: Session, endpoint: Endpoint, code: str, reason: str) -> None:
+    """Send it nothing more; the lender adds an endpoint anew once its receiver answers."""
     endpoint.active = False
-    endpoint.disabled_reason = "the receiver answered 410 Gone"
+    endpoint.disabled_reason = reason
     add_entry(
         session,
         tenant_id=endpoint.tenant_id,
         actor="alert",
         action="endpoint_disabled",
         subject_id=str(endpoint.id),
-        details={"reason": "gone"},
+        details={"reason": code},
     )

@@ -15,6 +15,7 @@ from service.db import front_door_session, tenant_session
 from service.fetch import list_overdue, store_missing
 from service.jobs import Job, enqueue
 from service.models import Heartbeat, InteractionRow, Tenant
+from service.queue import prune_jobs
 from service.work import LostLeaseError
 
 _LOG = log.get(__name__)
@@ -39,12 +40,16 @@ _UNFINISHED: dict[Job, TextClause] = {
 
 
 def reconcile(timestamp: int) -> None:
-    """Queue again what is unfinished, give up on recordings that never came, and sign off."""
+    """Queue again what is unfinished, give up on what never came, tidy the queue, and sign off."""
     del timestamp  # the queue's word for when this run was due
     for tenant_id in _tenants():
         counts = reconcile_tenant(tenant_id, now=now())
         if counts:
             _LOG.info("work_requeued", tenant_id=str(tenant_id), count=counts.total())
+    with front_door_session() as session:
+        pruned = prune_jobs(session, now=now())
+    if pruned:
+        _LOG.info("old_jobs_removed", count=pruned)
     _beat("reconcile", now())
 
 

@@ -33,6 +33,7 @@ def heard_corpus(
                 state="transcribed",
                 decoded_seconds=found.decoded_seconds,
                 untrusted_share=found.untrusted_share,
+                flags=found.flags,
             )
             on_done()
     return replace(

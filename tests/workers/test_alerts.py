@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
-from service.alert import MAX_ATTEMPTS
+from service.alert import GIVE_UP_AFTER, MAX_ATTEMPTS
 from service.clock import now
 from service.db import tenant_session
 from service.jobs import Job, enqueue
@@ -110,6 +110,37 @@ def test_gone_switches_the_endpoint_off(
         held = session.exec(select(Endpoint)).one()
     assert not held.active
     assert held.disabled_reason == "the receiver answered 410 Gone"
+
+
+def test_an_endpoint_that_fails_for_days_is_switched_off(
+    client: TestClient,
+    lender: Lender,
+    agency: Sender,
+    receiver: Receiver,
+    endpoint: dict[str, Any],
+    run_jobs: Callable[[], None],
+) -> None:
+    receiver.answer(500)
+    send_violations(client, agency, 2)
+    run_jobs()
+    for age, is_active in ((GIVE_UP_AFTER - timedelta(hours=1), True), (GIVE_UP_AFTER, False)):
+        with tenant_session(lender.id) as session:
+            session.exec(select(Endpoint)).one().failing_since = now() - age
+        make_due(lender)
+        run_jobs()
+        with tenant_session(lender.id) as session:
+            held = session.exec(select(Endpoint)).one()
+        assert held.active is is_active
+
+    assert held.disabled_reason == "nothing was delivered for 5 days"
+    with tenant_session(lender.id) as session:
+        entries = session.exec(
+            select(AuditEntry).where(col(AuditEntry.action) == "endpoint_disabled")
+        ).all()
+    assert [entry.details for entry in entries] == [{"reason": "failing"}]
+    make_due(lender)
+    run_jobs()
+    assert {alert.state for alert in alerts(lender)} == {"dead"}
 
 
 def test_while_an_endpoint_fails_one_alert_tries_it_and_the_others_wait(

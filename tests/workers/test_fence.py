@@ -193,6 +193,43 @@ def test_what_the_queue_has_forgotten_is_found_in_our_tables(
     assert interaction(lender).outcome == "pass"
 
 
+def test_old_rows_of_the_queue_go_and_live_ones_stay(
+    client: TestClient, lender: Lender, agency: Sender, database: Database
+) -> None:
+    """A failed job and a dead worker's job of last week go; waiting and running ones stay."""
+    ages = {"todo": 30, "failed": 8, "doing": 8, "cancelled": 6}
+    with psycopg.connect(database.superuser_url, autocommit=True) as connection:
+        connection.execute(
+            "insert into procrastinate_workers (id, last_heartbeat)"
+            " overriding system value values (7, now()), (8, now() - interval '9 days')"
+        )
+        for worker in (7, 8):
+            for status, days in ages.items():
+                connection.execute(
+                    "insert into procrastinate_jobs (queue_name, task_name, lock, worker_id)"
+                    " values ('rules', 'check', %s, %s)",
+                    (f"{status}-{worker}", worker),
+                )
+                connection.execute(
+                    "update procrastinate_jobs set status = %s::procrastinate_job_status"
+                    " where lock = %s",
+                    (status, f"{status}-{worker}"),
+                )
+                connection.execute(
+                    "update procrastinate_events set at = now() - make_interval(days => %s)"
+                    " where job_id = (select id from procrastinate_jobs where lock = %s)",
+                    (days, f"{status}-{worker}"),
+                )
+
+    reconcile(0)
+
+    with psycopg.connect(database.superuser_url) as connection:
+        left = connection.execute("select lock from procrastinate_jobs order by lock").fetchall()
+    assert [name for (name,) in left if name] == [
+        "cancelled-7", "cancelled-8", "doing-7", "todo-7", "todo-8",
+    ]  # fmt: skip
+
+
 def test_a_recording_that_never_comes_is_not_waited_for_for_ever(
     client: TestClient, lender: Lender, agency: Sender, run_jobs: Callable[[], None]
 ) -> None:
