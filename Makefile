@@ -15,6 +15,8 @@ PYTEST_ARGS ?=
 LOCK_ARGS ?=
 CORPUS ?= hegui/evaluation/corpora/field
 EVAL_ARGS ?=
+# Where no corpus is named, the recordings of the demonstration are heard.
+SPOKEN = $(if $(filter file,$(origin CORPUS)),hegui/demo_data,$(CORPUS))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock demo serve test check lint fix migrate \
@@ -93,9 +95,9 @@ eval: venv ## how much of the labelled examples the packs find, and what they fl
 	@mkdir -p var && $(BIN)/python -m hegui.evaluation $(CORPUS) --page docs/accuracy.md > var/eval.jsonl
 
 eval-speech: venv ## character errors and violations found, by telephone codec and engine (CORPUS=DIR)
-	@mkdir -p var && $(BIN)/python -m hegui.evaluation.speech $(CORPUS) $(EVAL_ARGS) > var/eval-speech.jsonl
+	@mkdir -p var && $(BIN)/python -m hegui.evaluation.speech $(SPOKEN) $(EVAL_ARGS) > var/eval-speech.jsonl
 
-fuzz-audio: venv ## 40 kinds of hostile audio and 2,000 damaged recordings; one line of counts
+fuzz-audio: venv ## hostile audio of every kind and 2,000 damaged recordings; one line of counts
 	@$(BIN)/python -m tests.workers.speech.fuzz
 
 clean: ## remove caches and build output; leaves .venv and var/ alone

@@ -98,12 +98,12 @@ def read_expected(path: Path) -> dict[str, Expectation]:
 def read_corpus(folder: Path) -> Corpus:
     """Read `events.jsonl` and `expected.jsonl` of one folder, and `corpus.yaml` where it has one.
 
+    The demonstration's own form of expectations, `expected.yaml`, is understood as well.
+
     `corpus.yaml` may hold `unseen_cases`: a regular expression of whole case ids. Raises
     `ValueError` where an expectation names an interaction that the events do not hold.
     """
-    corpus = Corpus(
-        folder.name, read_events(folder / "events.jsonl"), read_expected(folder / "expected.jsonl")
-    )
+    corpus = Corpus(folder.name, read_events(folder / "events.jsonl"), _expectations(folder))
     case_of = {item.interaction_id: item.case_id for item in corpus.interactions()}
     strangers = sorted(corpus.expected.keys() - case_of.keys())
     if strangers:
@@ -113,6 +113,16 @@ def read_corpus(folder: Path) -> Corpus:
         corpus,
         unseen=frozenset(key for key, case_id in case_of.items() if unseen.fullmatch(case_id)),
     )
+
+
+def _expectations(folder: Path) -> dict[str, Expectation]:
+    path = folder / "expected.yaml"
+    if not path.exists():
+        return read_expected(folder / "expected.jsonl")
+    return {
+        name: Expectation(frozenset(row.get("rules", ())), frozenset(row.get("also", ())))
+        for name, row in yaml.safe_load(path.read_text("utf-8")).items()
+    }
 
 
 def _unseen_cases(path: Path) -> re.Pattern[str]:

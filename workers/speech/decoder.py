@@ -183,11 +183,13 @@ _LAYOUTS = {
     b"RF64": _Chunks(first=12, name=4, length=4, order="little", align=2),
     b"riff": _Chunks(first=40, name=16, length=8, order="little", align=8, counts_head=True),
     b"caff": _Chunks(first=8, name=4, length=8, order="big", align=1),
+    b"FORM": _Chunks(first=12, name=4, length=4, order="big", align=2),
 }
+_SOUND = (b"data", b"SSND")
 
 
 def read_promise(source: IO[bytes]) -> Promise | None:
-    """Return what a chunked header (RIFF, RF64, Wave64, CAF) promises; None where it says nothing.
+    """Return what a chunked header promises (RIFF, RF64, Wave64, CAF, AIFF); None: nothing.
 
     FFmpeg quietly shortens the duration of a file that was cut, and stops where the header says
     although the file goes on, so the promise is read here.
@@ -203,15 +205,17 @@ def read_promise(source: IO[bytes]) -> Promise | None:
         if name == b"ds64":
             source.seek(at + 8)
             long_length = int.from_bytes(source.read(8), "little")
-        elif name == b"data" and data is None:
+        elif name in _SOUND and data is None:
             is_short = layout.length == 4  # noqa: PLR2004  the width of a RIFF length
             promised = long_length if is_short and length >= ENDLESS else length
             if not 0 < promised < 1 << 62:
                 return None
             behind = max(0, size - at - promised)
             data = Promise(promised, max(0, min(promised, size - at)), behind)
+        elif data is not None and name in (*_SOUND, *_LAYOUTS):
+            return data
         elif data is not None and name.isascii() and at + length <= size + layout.align:
-            # A further chunk in good order explains what lies behind the sound.
+            # A further chunk in good order explains what lies behind, unless it is sound again.
             data = Promise(data.promised, data.present, max(0, size - at - length))
     return data
 

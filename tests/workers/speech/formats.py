@@ -3,12 +3,11 @@
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
-from numpy.typing import NDArray
+
+from hegui.evaluation.encode import Sound, write_sound
 
 SECONDS = 2.4
 FIRST_TONE, NEXT_TONE = 300, 170
@@ -39,55 +38,22 @@ class Sample:
         return path
 
 
-def tones(rate: int, channels: int, seconds: float = SECONDS) -> NDArray[np.int16]:
+def tones(rate: int, channels: int, seconds: float = SECONDS) -> Sound:
     """Return a column a channel, each with a tone of its own."""
     at = np.arange(round(seconds * rate)) / rate
     waves = [np.sin(2 * np.pi * (FIRST_TONE + NEXT_TONE * n) * at) for n in range(channels)]
     return (np.stack(waves, axis=1) * LEVEL).astype(np.int16)
 
 
-def layout_of(channels: int) -> str:
-    return {1: "mono", 2: "stereo"}.get(channels, f"{channels} channels")
-
-
-def encode(path: Path, sample: Sample, sound: NDArray[np.int16]) -> None:
-    with av.open(str(path), "w", format=sample.container) as container:
-        fill_track(container, add_track(container, sample), sound)
-
-
-def add_track(container: av.container.OutputContainer, sample: Sample) -> av.AudioStream:
-    stream = container.add_stream(
-        sample.encoder,
+def encode(path: Path, sample: Sample, sound: Sound) -> Path:
+    return write_sound(
+        path,
+        sound,
+        container=sample.container,
+        encoder=sample.encoder,
         rate=sample.rate,
-        layout=layout_of(sample.channels),
-        options={"strict": "experimental"},
+        bit_rate=sample.bit_rate,
     )
-    assert isinstance(stream, av.AudioStream)
-    if sample.bit_rate:
-        stream.codec_context.bit_rate = sample.bit_rate
-    if sample.encoder == "flac":
-        stream.codec_context.format = "s16"
-    else:
-        stream.codec_context.open(strict=False)
-    return stream
-
-
-def fill_track(
-    container: av.container.OutputContainer, stream: av.AudioStream, sound: NDArray[np.int16]
-) -> None:
-    context = stream.codec_context
-    frame = av.AudioFrame.from_ndarray(sound.reshape(1, -1), "s16", context.layout.name)
-    frame.sample_rate = context.sample_rate
-    size = context.frame_size if context.frame_size > 1 else 1024
-    resampler = av.AudioResampler(
-        context.format.name, context.layout.name, context.sample_rate, frame_size=size
-    )
-    place = 0
-    for piece in [*resampler.resample(frame), *resampler.resample(None)]:
-        piece.pts, piece.time_base = place, Fraction(1, context.sample_rate)
-        place += piece.samples
-        container.mux(stream.encode(piece))
-    container.mux(stream.encode(None))
 
 
 def riff(tag: int, rate: int, block: int, extra: bytes, data: bytes, *, per_second: int) -> bytes:

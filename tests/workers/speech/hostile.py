@@ -13,15 +13,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from tests.workers.speech.formats import (
-    BY_ID,
-    SAMPLES,
-    Sample,
-    add_track,
-    encode,
-    fill_track,
-    tones,
-)
+from hegui.evaluation.encode import add_track, fill_track
+from tests.workers.speech.formats import BY_ID, SAMPLES, Sample, encode, tones
 
 # What a decoded kind may end in, besides the codes of a refusal.
 HEARD = "audio"
@@ -124,7 +117,7 @@ def _video(folder: Path, *, sound: bool) -> bytes:
         stream = container.add_stream("mpeg4", rate=5)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        voice = add_track(container, BY_ID["m4a-aac"]) if sound else None
+        voice = add_track(container, encoder="aac", rate=44_100, channels=2) if sound else None
         for _number in range(5):
             picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), dtype=np.uint8), "rgb24")
             container.mux(stream.encode(picture))
@@ -136,10 +129,12 @@ def _video(folder: Path, *, sound: bool) -> bytes:
 
 def _two_tracks(folder: Path, _: int) -> bytes:
     path = folder / "tracks"
-    sample = Sample("", "mp4", "aac", "aac", 16_000)
     with av.open(str(path), "w", format="mp4") as container:
-        for stream in [add_track(container, sample) for _number in range(2)]:
-            fill_track(container, stream, tones(16_000, 1, 1.0))
+        voices = [
+            add_track(container, encoder="aac", rate=16_000, channels=1) for _number in range(2)
+        ]
+        for voice in voices:
+            fill_track(container, voice, tones(16_000, 1, 1.0))
     return path.read_bytes()
 
 
@@ -271,6 +266,7 @@ KINDS = (
     _kind("no-duration", _plain(_set(_wav()[:44], 40, "<I", 0)), "truncated_header"),
     _kind("bomb-of-silence", _silence_bomb, "too_long"),
     _kind("chained", _chained("ogg-opus", "ogg-opus"), HEARD),
+    _kind("two-files-in-one", _chained("wav-pcm-16", "wav-pcm-16"), "audio+wrong_length"),
     _kind("chained-rates", _chained("ogg-flac", "ogg-vorbis"), HEARD, "audio+damaged"),
     _kind("changing-channels", _changing_layout, "audio+damaged"),
 )
