@@ -2,6 +2,7 @@
 
 from rules.conditions import (
     answers,
+    charges,
     claims,
     frequency,
     hours,
@@ -58,6 +59,7 @@ FACTS: dict[str, FactCondition] = {
         opening.left_on_voicemail,
         papers.message_lacks_parts,
         papers.letter_lacks_parts,
+        charges.charges_answered_wrongly,
         answers.complaint_not_taken_up,
         answers.refused_repeatedly,
         answers.robot_not_named,
