@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
+from numpy.typing import NDArray
 from whisper.tokenizer import Tokenizer
 
 from workers.speech.engines.protocol import Word
@@ -27,6 +29,36 @@ class Timing:
     def part(self, low: int, high: int) -> "Timing":
         """Return the times of the tokens [low, high)."""
         return Timing(self.starts[low : high + 1], self.probabilities[low:high])
+
+
+def first_ticks(likeness: NDArray[np.float64]) -> list[int]:
+    """Return the column at which each row begins on the best monotonic path through a matrix.
+
+    Dynamic time warping (Sakoe and Chiba 1978), a row at a time. openai-whisper's own is compiled
+    by numba at run time, whose threads make torch several times slower afterwards.
+    """
+    rows, columns = likeness.shape
+    costs = -likeness
+    total = np.empty((rows, columns))
+    total[0] = np.cumsum(costs[0])
+    for row in range(1, rows):
+        above = total[row - 1]
+        entered = np.minimum(above, np.concatenate(([np.inf], above[:-1])))
+        summed = np.cumsum(costs[row])
+        total[row] = summed + np.minimum.accumulate(entered - summed + costs[row])
+    firsts = [0] * rows
+    row, column = rows - 1, columns - 1
+    while row > 0:
+        left = total[row, column - 1] if column else np.inf
+        above = total[row - 1, column]
+        corner = total[row - 1, column - 1] if column else np.inf
+        if left <= min(above, corner):
+            column -= 1
+            continue
+        firsts[row] = column
+        row -= 1
+        column -= corner <= above
+    return firsts
 
 
 def spell(tokenizer: Tokenizer, tokens: Sequence[int], timing: Timing) -> tuple[Word, ...]:

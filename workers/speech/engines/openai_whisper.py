@@ -10,13 +10,13 @@ import whisper
 from torch.nn import functional
 from whisper.decoding import DecodingOptions, DecodingTask
 from whisper.model import disable_sdpa
-from whisper.timing import dtw, median_filter
+from whisper.timing import median_filter
 
 from workers.speech import weights
 from workers.speech.decode import Samples
 from workers.speech.engines.protocol import LANGUAGE
 from workers.speech.reading import Pass, Reading, WhisperReader, spectrograms
-from workers.speech.wording import TICK, Timing
+from workers.speech.wording import TICK, Timing, first_ticks
 
 MEDIAN_WIDTH = 7
 
@@ -97,11 +97,10 @@ class OpenAIWhisper(WhisperReader):
             paths = attention[place, :, : end + 1, : frames[place] // 2].softmax(dim=-1)
             spread, mean = torch.std_mean(paths, dim=-2, keepdim=True, unbiased=False)
             matrix = median_filter((paths - mean) / spread, MEDIAN_WIDTH).mean(dim=0)
-            steps, ticks = dtw(-matrix[len(opening) - 1 : -1])
-            firsts = np.flatnonzero(np.diff(steps, prepend=-1))
+            starts = first_ticks(matrix[len(opening) - 1 : -1].double().cpu().numpy())
             likely = logits[place, len(opening) - 1 : end - 1, : self.tokenizer.eot].softmax(-1)
             chosen = likely[np.arange(len(text)), list(text)]
-            timings.append(Timing((ticks[firsts] * TICK).tolist(), chosen.tolist()))
+            timings.append(Timing([tick * TICK for tick in starts], chosen.tolist()))
         return timings
 
     def _attended(
