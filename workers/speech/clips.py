@@ -1,6 +1,6 @@
 """Packs turns of one voice into clips that the model hears in one go, and finds its way back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,3 +62,17 @@ def pack(turns: Iterable[Stretch], options: VoiceOptions) -> tuple[Clip, ...]:
             open_clips[voice] = len(clips)
             clips.append(Clip((turn,), between))
     return tuple(clips)
+
+
+def grouped(clips: Iterable[Clip], longest: float) -> Iterator[tuple[Clip, ...]]:
+    """Cut the clips into groups of up to `longest` seconds, at least one clip each."""
+    group: list[Clip] = []
+    length = 0
+    for clip in clips:
+        if group and length + clip.length > longest * RATE:
+            yield tuple(group)
+            group, length = [], 0
+        group.append(clip)
+        length += clip.length
+    if group:
+        yield tuple(group)

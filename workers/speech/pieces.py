@@ -1,7 +1,7 @@
 """What is already heard of a recording, so that a killed worker goes on instead of starting again.
 
 Position 0 holds where somebody speaks; each position after it holds the lines heard in one group
-of turns. A piece counts only under its own key: another recording, engine, model or parameter
+of clips. A piece counts only under its own key: another recording, engine, model or parameter
 gives another key, and the piece is made anew.
 """
 
@@ -64,6 +64,7 @@ def key_of(audio: Audio, facts: Mapping[str, object]) -> str:
     step = BLOCK_SECONDS * RATE
     for start in range(0, audio.samples.shape[0], step):
         digest.update(audio.samples[start : start + step].tobytes())
+        audio.forget()
     about = {
         "layout": LAYOUT,
         "shape": list(audio.samples.shape),

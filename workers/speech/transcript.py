@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from rules.events import Segment
-from workers.speech.clips import Clip, pack
+from workers.speech.clips import Clip, grouped, pack
 from workers.speech.decode import RATE, Audio, Limits, decoded
 from workers.speech.engines import Engine, EngineOptions, get_engine
 from workers.speech.lines import Line, line_of, lines_of
@@ -16,9 +16,6 @@ from workers.speech.roles import assign_roles
 from workers.speech.text import with_figures
 from workers.speech.voice import Stretch, VoiceOptions, find_turns
 
-# Clips are heard in groups: enough to batch those of like length, few enough to show progress and
-# to lose little when a worker is killed.
-GROUP = 8
 DECODED_PROGRESS = 0.02
 
 
@@ -70,7 +67,8 @@ def transcribe(
         )
         pieces = Pieces(key, done, on_piece)
         turns = _planned(pieces, audio, voice)
-        lines = list(_heard(pieces, hearing, audio, pack(turns, voice), report))
+        clips = pack(turns, voice)
+        lines = list(_heard(pieces, hearing, audio, clips, voice.longest_piece, report))
         report(1.0)
         return _assembled(lines, audio, hearing, voice, speakers, has_speech=bool(turns))
 
@@ -100,12 +98,12 @@ def _heard(
     engine: Engine,
     audio: Audio,
     clips: Sequence[Clip],
+    longest: float,
     report: Callable[[float], None],
 ) -> Iterator[Line]:
     total = sum(clip.length for clip in clips) or 1
     heard = 0
-    for position, low in enumerate(range(0, len(clips), GROUP), 1):
-        group = clips[low : low + GROUP]
+    for position, group in enumerate(grouped(clips, longest), 1):
         until = max(turn.end for clip in group for turn in clip.turns) / RATE
         doc = pieces.at(position, until, partial(_group_doc, engine, audio, group))
         yield from map(line_of, cast("list[dict[str, Any]]", doc["lines"]))

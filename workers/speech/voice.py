@@ -21,7 +21,8 @@ class VoiceOptions:
 
     A silence of `shortest_pause` is a pause, of `shortest_silence` the end of a stretch, which
     keeps `padding` of it. Stretches within `join_within` make a turn. The model hears turns of one
-    voice together, up to `longest_clip`, with `between` of silence after each.
+    voice together, up to `longest_clip`, with `between` of silence after each; clips of up to
+    `longest_piece` in all are batched, and lost together when a worker is killed.
     """
 
     threshold: float = 0.5
@@ -32,6 +33,7 @@ class VoiceOptions:
     longest_turn: float = 25.0
     longest_clip: float = 15.0
     between: float = 0.3
+    longest_piece: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Stretch:
     """Samples [start, end) of one channel in which somebody speaks.
 
     `speech` counts the samples of it that are speech; `pauses` are the silences in it, as samples
-    of the recording. `voice` tells speakers of one channel apart, where they are.
+    of the recording. `voice` tells speakers of one channel apart, where they are, and `score` (0 to
+    1) says how sure that is.
     """
 
     channel: int
@@ -48,6 +51,7 @@ class Stretch:
     speech: int
     pauses: tuple[tuple[int, int], ...] = ()
     voice: int = 0
+    score: float = 1.0
 
     @property
     def seconds(self) -> float:
@@ -66,13 +70,16 @@ class Stretch:
     def joined(self, later: "Stretch") -> "Stretch":
         """Return both stretches and the pause between them as one."""
         between = ((self.end, later.start),) if later.start > self.end else ()
+        spoken = self.speech + later.speech
+        sure = self.score * self.speech + later.score * later.speech
         return Stretch(
             channel=self.channel,
             start=self.start,
             end=later.end,
-            speech=self.speech + later.speech,
+            speech=spoken,
             pauses=(*self.pauses, *between, *later.pauses),
             voice=self.voice,
+            score=sure / spoken if spoken else min(self.score, later.score),
         )
 
 
@@ -166,11 +173,11 @@ def _padded(stretches: list[Stretch], total: int, options: VoiceOptions) -> Iter
 
 def _is_echo(audio: Audio, stretch: Stretch) -> bool:
     """Tell whether the stretch is another channel leaking in: quieter, and moving alike."""
-    own = _loudness(stretch.samples(audio))
+    own = loudness(stretch.samples(audio))
     for other in range(audio.channels):
         if other == stretch.channel or other in audio.silent_channels:
             continue
-        theirs = _loudness(audio.piece(other, stretch.start, stretch.end))
+        theirs = loudness(audio.piece(other, stretch.start, stretch.end))
         if own.size < 2 or float(np.mean(own) - np.mean(theirs)) > ECHO_LEVEL_DB:  # noqa: PLR2004
             continue
         if float(np.corrcoef(own, theirs)[0, 1]) > ECHO_LIKENESS:
@@ -178,7 +185,8 @@ def _is_echo(audio: Audio, stretch: Stretch) -> bool:
     return False
 
 
-def _loudness(samples: Samples) -> Samples:
+def loudness(samples: Samples) -> Samples:
+    """Return the level of each whole frame of 20 ms in dB of full scale."""
     whole = samples[: samples.size // FRAME * FRAME].reshape(-1, FRAME)
     rms = np.sqrt(np.mean(np.square(whole), axis=1))
     loudness: Samples = 20 * np.log10(np.maximum(rms, QUIETEST))
