@@ -44,6 +44,7 @@ FACTS: dict[str, FactCondition] = {
         visits.visit_in_forbidden_hours,
         identity.private_line,
         identity.collector_is_none_of,
+        identity.poses_as_lender,
         identity.agency_not_disclosed,
         claims.proceedings_denied,
         claims.credit_report_denied,

@@ -29,6 +29,8 @@ _HOUSE_TAIL = re.compile(r"(?:消费金融|金融|消金|银行|小额贷款|小
 LENDING_BRAND = re.compile(
     r"[\u4e00-\u9fff]{2}(?<![房车网借还放信欠小笔个的])(?:贷|消金|钱包|白条)(?=这边|委托|平台|借款|对账单|账单|APP|的|，|。|$)"
 )
+_SHORT = 2
+"""One character is no name."""
 _ENTRUSTED = re.compile(
     r"(?:受|代|替)[^，。,]{2,14}?(?:委托|授权|委派)|[\u4e00-\u9fff]{2,10}(?:委托|授权)"
 )
@@ -40,20 +42,30 @@ _STATE = re.compile(r"公安|法院|检察|派出所|警|司法|仲裁")
 
 def institution_names(context: ContactContext) -> tuple[str, ...]:
     """Names of the agency, and of the lender as its payment channels tell them."""
-    names: dict[str, None] = {}
     org = context.contact.interaction.collector.org
-    for name in (org, *(context.case.payment_channels if context.case else ())):
-        if not name:
-            continue
-        for short in (
-            name,
-            _PLACE_OF_PAYMENT.sub("", name),
-            _FIRM_TAIL.sub("", name),
-            _FIRM_KIND.sub("", name),
-        ):
-            if len(short) >= 2:  # noqa: PLR2004  one character is no name
-                names[short] = None
-    return tuple(names)
+    channels = context.case.payment_channels if context.case else ()
+    named = (name for name in (org, *channels) if name)
+    return tuple(dict.fromkeys(short for name in named for short in short_names(name)))
+
+
+def lender_names(context: ContactContext) -> tuple[str, ...]:
+    """Names of the lender as the payment channels tell them (远岸银行APP: 远岸银行)."""
+    channels = context.case.payment_channels if context.case else ()
+    names = (_PLACE_OF_PAYMENT.sub("", channel) for channel in channels)
+    return tuple(
+        dict.fromkeys(name for name in names if GENERIC_HOUSE.search(name) or len(name) > _SHORT)
+    )
+
+
+def short_names(name: str) -> tuple[str, ...]:
+    """A firm's or a channel's name, and what people shorten it to."""
+    forms = (
+        name,
+        _PLACE_OF_PAYMENT.sub("", name),
+        _FIRM_TAIL.sub("", name),
+        _FIRM_KIND.sub("", name),
+    )
+    return tuple(dict.fromkeys(form for form in forms if len(form) >= _SHORT))
 
 
 def _names_institution(context: ContactContext, turns: int | None) -> bool:
