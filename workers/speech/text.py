@@ -38,7 +38,7 @@ def letters_of(text: str) -> str:
 _ONE = "零〇一二两三四五六七八九幺"
 # A number with a scale, or three figures and more one after another.
 _LONG = re.compile(
-    f"百分之(?P<share>[{_ONE}十百点]+)|(?P<long>[0-9{_ONE}十][0-9{_ONE}十百千万亿点.]+)"
+    f"百分之(?P<share>[{_ONE}十百点]+)|(?P<long>(?<!万)[0-9{_ONE}十][0-9{_ONE}十百千万亿点.]+)"
     f"|(?P<short>[{_ONE}十])(?=元|块|毛|角|天|个月|月|号|日|期|年|周|星期|小时|分钟|点(?!点|儿|都|也))"
 )
 _RUN = re.compile(f"[{_ONE}]{{3,}}")

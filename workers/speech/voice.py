@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from faster_whisper.vad import VadOptions, get_speech_timestamps
@@ -161,11 +162,8 @@ def _belongs(held: Stretch, later: Stretch, options: VoiceOptions) -> bool:
 def _padded(stretches: list[Stretch], total: int, options: VoiceOptions) -> Iterator[Stretch]:
     """Add the silence around each stretch, at most half of what lies between two."""
     pad = round(options.padding * RATE)
-    for before, here, after in zip(
-        [None, *stretches[:-1]], stretches, [*stretches[1:], None], strict=True
-    ):
-        low = 0 if before is None else (before.end + here.start) // 2
-        high = total if after is None else (here.end + after.start) // 2
+    middles = [(before.end + after.start) // 2 for before, after in pairwise(stretches)]
+    for low, here, high in zip([0, *middles], stretches, [*middles, total], strict=bool(stretches)):
         start, end = max(low, here.start - pad), min(high, here.end + pad)
         spoken = here.speech + here.start - start + end - here.end
         yield Stretch(here.channel, start, end, spoken, here.pauses, here.voice)

@@ -1,4 +1,6 @@
+from difflib import SequenceMatcher
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ from pypinyin import lazy_pinyin
 from rules.events import Segment, Speaker
 from tests.workers.speech.sound import LAWFUL, THREAT, make_silence, make_wav, voice_of
 from workers.speech import UndecodableError, transcribe_file
-from workers.speech.transcript import Transcription, tidy
+from workers.speech.engines import EngineOptions
+from workers.speech.text import letters_of, tidy, with_figures
+from workers.speech.transcript import Transcription
 
 BOTH = ("collector", "party")
 
@@ -123,3 +127,60 @@ def test_undecodable_file_raises_before_any_model_is_asked(tmp_path: Path) -> No
 
 def test_text_is_simplified_and_punctuated() -> None:
     assert tidy("你們說什麼,錄音 路印進行?") == "你们说什么，录音，路印进行？"
+
+
+@pytest.mark.parametrize(
+    ("spoken", "figures"),
+    [
+        ("欠款一共是两万三千五百元", "欠款一共是23500元"),
+        ("还差一万二千八百六十三块", "还差12863块"),
+        ("利率是百分之二十四", "利率是24%"),
+        ("工号零二三一，三天之内处理", "工号0231，3天之内处理"),
+        ("幺三八零零零幺二三四五", "13800012345"),
+        ("您等一下，万一三天办不完呢", "您等一下，万一3天办不完呢"),
+        ("十五六天或者三五天吧", None),
+    ],
+)
+def test_spoken_numbers_have_a_twin_in_figures(spoken: str, figures: str | None) -> None:
+    assert with_figures(spoken) == figures
+
+
+@pytest.mark.parametrize("engine", ["openai-whisper", "faster-whisper"])
+def test_every_trusted_word_has_its_time_and_probability(engine: str) -> None:
+    heard = transcribe_file(THREAT, speakers=BOTH, engine=engine)
+
+    trusted = [segment for segment in heard.segments if segment.trusted]
+    assert trusted
+    for segment in trusted:
+        assert "".join(word.text for word in segment.words) == letters_of(segment.text)
+        times = [time for word in segment.words for time in (word.start, word.end)]
+        assert times == sorted(times)
+        assert (segment.start, segment.end) == (times[0], times[-1])
+        assert all(0 < word.probability <= 1 for word in segment.words)
+        assert 0.1 < (times[-1] - times[0]) / len(segment.text) < 0.6
+
+
+def test_both_engines_put_the_same_words_at_the_same_times(threat: Transcription) -> None:
+    faster = transcribe_file(THREAT, speakers=BOTH, engine="faster-whisper")
+
+    first, second = ([w for s in each.segments for w in s.words] for each in (threat, faster))
+    texts = [[word.text for word in words] for words in (first, second)]
+    same = SequenceMatcher(a=texts[0], b=texts[1], autojunk=False).get_matching_blocks()
+    pairs = [(first[m.a + n], second[m.b + n]) for m in same for n in range(m.size)]
+    apart = [abs(one.start - other.start) for one, other in pairs]
+
+    assert len(pairs) > 0.6 * len(first)
+    assert median(apart) < 0.1
+
+
+def test_words_of_the_lender_heard_only_with_its_help_are_marked() -> None:
+    name = "刘国宁"
+    told = EngineOptions(hotwords=(name,))
+
+    alone = transcribe_file(LAWFUL, speakers=BOTH, engine="faster-whisper")
+    helped = transcribe_file(LAWFUL, speakers=BOTH, engine="faster-whisper", options=told)
+
+    assert all(name not in s.text and not s.biased for s in alone.segments)
+    assert [name in s.text for s in helped.segments].count(True) == 1
+    assert all(segment.biased == (name in segment.text) for segment in helped.segments)
+    assert helped.parameters["hotwords"] == (name,)
