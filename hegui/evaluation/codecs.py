@@ -95,7 +95,8 @@ def phone_sound(source: Path) -> Sound:
 def pink_noise(length: int, dice: np.random.Generator) -> NDArray[np.float64]:
     """Return noise of level 1 that falls by 3 dB an octave, as rooms and streets do."""
     spectrum = np.fft.rfft(dice.normal(size=length))
-    spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum)), 1))
+    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
+    spectrum[0] = 0.0
     noise = np.fft.irfft(spectrum, length)
     return np.asarray(noise / np.sqrt(np.mean(noise**2)))
 

@@ -24,6 +24,7 @@ from rules import Pack, parse
 from rules.events import InteractionCompleted
 from workers.speech.transcript import Transcription
 
+APP = typer.Typer(add_completion=False)
 VOICES = ("collector", "party")
 CLEAN = "clean"
 _console = Console(stderr=True)
@@ -171,6 +172,7 @@ def table_of(rows: Sequence[Row]) -> Table:
     return table
 
 
+@APP.command()
 def main(
     folder: Annotated[
         Path, typer.Argument(exists=True, file_okay=False, help="A corpus with audio/ in it.")
@@ -213,4 +215,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    APP()

@@ -1,5 +1,6 @@
 """Turns any recording into 16 kHz samples, one column a channel, without trusting the file."""
 
+import errno
 import json
 import mmap
 import os
@@ -138,12 +139,15 @@ class Audio:
 def decoded(path: Path, *, limits: Limits | None = None) -> Iterator[Audio]:
     """Decode the recording at `path`; its samples lie in a temporary file while the block runs.
 
-    Raises `UndecodableError`. Memory does not grow with the length of the recording.
+    Raises `UndecodableError`, and `OSError` where the disk is full, which is not the recording's
+    fault. Memory does not grow with the length of the recording.
     """
     if path.stat().st_size == 0:
         raise UndecodableError("empty_file")
     with tempfile.TemporaryFile(prefix="hegui-audio-") as sink:
         report = _run_child(path, sink.fileno(), limits or Limits())
+        if "failed" in report:
+            raise OSError(errno.ENOSPC, "no space for decoded sound", tempfile.gettempdir())
         if "refused" in report:
             _refuse(path, str(report["refused"]))
         if not report["frames"]:
@@ -163,7 +167,7 @@ def _run_child(path: Path, sink: int, limits: Limits) -> dict[str, Any]:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(sink,),
-                env={"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"},
+                env={"LC_ALL": "C.UTF-8", "HOME": os.sep},
                 cwd=os.sep,
                 timeout=limits.wall_seconds,
                 check=False,

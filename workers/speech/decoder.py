@@ -8,6 +8,7 @@ and stays small.
 
 import contextlib
 import ctypes
+import errno
 import io
 import json
 import os
@@ -394,7 +395,8 @@ def _write(av: Any, container: Any, stream: Any, writer: _Writer) -> int:
             packet = next(packets)
         except StopIteration:
             break
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, OSError):
+            # A broken header can send FFmpeg to a place that no file has.
             damage += 1
             break
         try:
@@ -423,15 +425,25 @@ def main() -> None:
     warm_up(av, limits)
     with os.fdopen(int(sys.argv[1]), "wb", buffering=1 << 20) as sink, os.fdopen(0, "rb") as source:
         cut_off = close_the_doors() or cut_off
-        try:
-            report = decode(av, source, sink, limits)
-        except RefusedError as refusal:
-            report = {"refused": refusal.args[0]}
-        except MemoryError:
-            report = {"refused": "out_of_memory"}
-        except (av.error.FFmpegError, ValueError, OverflowError, EOFError):
-            report = {"refused": "not_audio"}
-    sys.stdout.write(json.dumps({**report, "cut_off": cut_off}))
+        report = _report(av, source, sink, limits)
+        sys.stdout.write(json.dumps({**report, "cut_off": cut_off}))
+        sys.stdout.flush()
+        # Leave at once: nothing is left to tidy, and a full disk would speak up once more.
+        os._exit(0)
+
+
+def _report(av: Any, source: IO[bytes], sink: IO[bytes], limits: dict[str, int]) -> dict[str, Any]:
+    try:
+        return decode(av, source, sink, limits)
+    except RefusedError as refusal:
+        return {"refused": refusal.args[0]}
+    except MemoryError:
+        return {"refused": "out_of_memory"}
+    except (av.error.FFmpegError, ValueError, OverflowError, EOFError):
+        return {"refused": "not_audio"}
+    except OSError as error:
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        return {"failed": "no_space"} if is_full else {"refused": "not_audio"}
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+import json
 import socket
 import subprocess
 import sys
@@ -217,6 +218,21 @@ def test_confined_process_dies_when_it_asks_for_a_way_out(last: str, tmp_path: P
     assert keep.exists()
     with socket.socket() as free:
         assert free.fileno() > 0
+
+
+def test_full_disk_is_told_apart_from_a_bad_recording(tmp_path: Path) -> None:
+    path = BY_ID["wav-pcm-16"].write(tmp_path / "call.wav", seconds=60)
+    with path.open("rb") as source, Path("/dev/full").open("wb") as sink:
+        command = [sys.executable, "-I", str(Path(decoder.__file__)), str(sink.fileno())]
+        done = subprocess.run(
+            [*command, Limits().for_child()],
+            stdin=source,
+            capture_output=True,
+            pass_fds=(sink.fileno(),),
+            check=True,
+        )
+
+    assert json.loads(done.stdout)["failed"] == "no_space"
 
 
 def test_every_flag_that_decoding_gives_has_a_sentence() -> None:

@@ -26,4 +26,5 @@ def test_hostile_audio_ends_in_sound_or_in_a_reason_and_reaches_nobody() -> None
     assert found["outcomes"]["audio"] > 50
     assert found["wrong"] == []
     assert (found["calls_received"], found["sockets_asked_for"]) == (0, 0)
+    assert found["decoder_died"] == 0
     assert found["decoder_peak_mib"] + found["worker_grew_mib"] < 400

@@ -1,0 +1,121 @@
+"""The evaluation of hearing: its arithmetic, its codecs, and one call all the way."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+import hegui
+from hegui.evaluation.cer import Errors, distance, interval, plain, rate
+from hegui.evaluation.codecs import CODECS, PHONE_RATE, phone_sound, pink_noise, speech_level
+from hegui.evaluation.speech import APP, read_said
+from workers.speech.decode import RATE, decoded
+
+DEMO = Path(hegui.__file__).parent / "demo_data"
+CALL = DEMO / "audio" / "D031-01.ogg"
+
+
+@pytest.mark.parametrize(
+    ("said", "heard"),
+    [
+        pytest.param("您好，工号0231。", "你好 工号零二三一", id="figures-one-by-one"),
+        pytest.param("一万两千八百六十块三毛五", "12860块3毛5", id="a-sum"),
+        pytest.param("妳們說什麼？", "你们说什么", id="script"),
+        pytest.param("汇民银行APP", "汇民银行app", id="case"),
+    ],
+)
+def test_what_cannot_be_heard_is_no_error(said: str, heard: str) -> None:
+    assert distance(plain(said).replace("您", "你").replace("妳", "你"), plain(heard)) == 0
+
+
+def test_distance_counts_changed_added_and_dropped_characters() -> None:
+    assert distance("上门泼油漆", "上门颇游戏") == 3
+    assert distance("", "三个字") == 3
+    assert distance("还钱", "你还钱吗") == 2
+    assert distance("abc", "") == 3
+
+
+def test_rate_weighs_calls_by_their_length_and_says_how_sure_it_is() -> None:
+    errors = [Errors(0, 90), Errors(10, 10)] * 10
+    worse = [Errors(each.edits + each.length // 10, each.length) for each in errors]
+
+    assert rate(errors) == pytest.approx(0.1)
+    low, high = interval(errors)
+    assert 0.0 <= low < 0.1 < high < 0.5
+    low, high = interval(worse, errors)
+    # Each call is worse by a tenth, so nothing hangs on which calls are drawn.
+    assert low == pytest.approx(0.1)
+    assert high == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("name", sorted(CODECS))
+def test_every_codec_passes_the_call_on_whole_and_in_order(name: str, tmp_path: Path) -> None:
+    with decoded(CALL) as audio:
+        seconds, before = audio.seconds, loudness(np.array(audio.samples))
+
+    with decoded(CODECS[name].write(CALL, tmp_path)) as audio:
+        after = loudness(np.array(audio.samples))
+        assert audio.channels == 2
+        assert audio.seconds == pytest.approx(seconds, abs=0.3)
+
+    shortest = min(len(before), len(after))
+    for channel in (0, 1):
+        own = np.corrcoef(before[:shortest, channel], after[:shortest, channel])[0, 1]
+        other = np.corrcoef(before[:shortest, 1 - channel], after[:shortest, channel])[0, 1]
+        assert own > 0.8 > other
+
+
+def loudness(samples: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Return the level of each tenth of a second, a column a channel."""
+    step = RATE // 10
+    frames = samples[: len(samples) // step * step].astype(float).reshape(-1, step, 2)
+    return np.asarray(np.sqrt(np.mean(frames**2, axis=1)))
+
+
+def test_noise_lies_ten_decibels_below_the_speech(tmp_path: Path) -> None:
+    clean, noisy = phone_sound(CALL), phone_sound(CODECS["noise-10db"].write(CALL, tmp_path))
+    voice = clean[:, 0].astype(float)
+    noise = noisy[: len(voice), 0] - voice[: len(noisy)]
+
+    ratio = 20 * np.log10(speech_level(voice) / np.sqrt(np.mean(noise**2)))
+
+    assert ratio == pytest.approx(10, abs=0.5)
+    assert np.std(pink_noise(PHONE_RATE, np.random.default_rng(1))) == pytest.approx(1, abs=0.01)
+
+
+def test_a_call_is_heard_scored_and_not_heard_twice(tmp_path: Path) -> None:
+    command = [str(DEMO), "--engine", "faster-whisper", "--codec", "clean", "--codec", "g711a"]
+    command += ["--calls", "1", "--cache", str(tmp_path)]
+
+    first = CliRunner().invoke(APP, command)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    again = CliRunner().invoke(APP, command)
+
+    assert first.exit_code == 0, first.output
+    rows = [json.loads(line) for line in first.stdout.splitlines()]
+    assert [row["codec"] for row in rows] == ["clean", "g711a"]
+    for row in rows:
+        assert 0 < row["cer"] < 0.4
+        assert row["cer_95"][0] <= row["cer"] <= row["cer_95"][1]
+        assert row["planted"] >= 1
+    assert abs(rows[1]["worse_than_clean"]) < 0.1
+    assert again.stdout == first.stdout
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
+    assert len(kept) == 2
+
+
+def test_unknown_codec_is_refused_with_the_known_ones() -> None:
+    result = CliRunner().invoke(APP, [str(DEMO), "--codec", "smoke"])
+
+    assert result.exit_code == 2
+    assert "amr-nb" in result.stderr
+
+
+def test_what_was_said_is_read_by_voice() -> None:
+    said = read_said(DEMO / "audio" / "reference.jsonl")
+
+    assert len(said) == 8
+    assert all(voices["collector"] and voices["party"] for voices in said.values())
