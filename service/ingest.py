@@ -25,7 +25,7 @@ from service.errors import (
     StorageFullError,
     UnavailableError,
 )
-from service.event_body import AnyEvent, parse, refusal
+from service.event_body import AnyEvent, Parsed, parse, refusal
 from service.jobs import Job, enqueue
 
 T = TypeVar("T")
@@ -80,9 +80,19 @@ def _interaction_columns(event: AnyEvent) -> dict[str, Any]:
     }
 
 
-def read_event(*, tenant_id: UUID, agency_id: UUID, message_id: str, body: bytes) -> Entry:
-    """Read a signed body into what will be stored; raises `InvalidInputError`."""
-    parsed = parse(body)
+def read_event(
+    *,
+    tenant_id: UUID,
+    agency_id: UUID,
+    message_id: str,
+    body: bytes,
+    parsed: Parsed | None = None,
+) -> Entry:
+    """Read a signed body into what will be stored; raises `InvalidInputError`.
+
+    `parsed` is the event of a body in another form than our own.
+    """
+    parsed = parsed or parse(body)
     event = parsed.event
     digest = hashlib.sha256(body).hexdigest()
     columns = {

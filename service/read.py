@@ -176,7 +176,9 @@ def get_transcript(
     if given is None:
         raise NotFoundError("This interaction has no transcript.")
     # `doubts` are our own; what a sender may have written there is not shown as ours.
-    return None, [{**segment, "doubts": []} for segment in given]
+    return None, [
+        {key: value for key, value in segment.items() if key != "doubts"} for segment in given
+    ]
 
 
 def _with_words(heard: TranscriptRow) -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """Read interactions: lists, one with its verdict, every revision, what was said."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
 
-from service import read
+from service import read, vcon
 from service.api.deps import TenantSession
 from service.api.reading import (
     CurrentView,
@@ -19,6 +20,8 @@ from service.api.shapes import (
     VerdictList,
     VerdictOut,
 )
+from service.models import Actor
+from service.vcon_export import export_vcon
 
 router = APIRouter(prefix="/v1/interactions", tags=["interactions"])
 
@@ -61,3 +64,17 @@ def get_transcript(
     """Show what was said: the sender's transcript, or what the speech engine heard."""
     row, segments = read.get_transcript(session, interaction, period=view.period)
     return TranscriptOut.of(interaction, row, segments)
+
+
+class VconResponse(JSONResponse):
+    """A vCon as JSON, under its own media type."""
+
+    media_type = vcon.MEDIA_TYPE
+
+
+@router.get("/{interaction}/vcon", response_class=VconResponse)
+def get_vcon(session: TenantSession, view: CurrentView, interaction: InteractionKey) -> Response:
+    """Give one interaction as a vCon; a regulator's has no numbers and names of those reached."""
+    is_masked = view.principal.actor is Actor.REGULATOR
+    found = export_vcon(session, interaction, period=view.period, is_masked=is_masked)
+    return VconResponse(found)

@@ -1,5 +1,6 @@
 """Where agencies post their events, and ask what became of them."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,14 +14,17 @@ from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, select
 from starlette.concurrency import run_in_threadpool
 
-from service import ingest, signature
+from service import ingest, signature, vcon
 from service.api.deps import Participant, RawBody, TenantSession
 from service.api.examples import EVENTS
 from service.clock import now
+from service.db import tenant_session
 from service.errors import BadSignatureError, NotFoundError
 from service.log import get
 from service.models import EventRow, InteractionRow, InteractionState
+from service.storage import store
 from service.together import Together
+from service.vcon_reading import parse_vcon
 
 router = APIRouter(tags=["events"])
 log = get(__name__)
@@ -100,6 +104,46 @@ class ReceiptStateOut(ReceiptOut):
     outcome: str | None
 
 
+def _is_vcon(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    return media_type in vcon.MEDIA_TYPES
+
+
+async def _read(request: Request, signed: SignedEvent) -> ingest.Entry:
+    """Read the body in the form that its media type names; a vCon's sound is kept at once."""
+    parsed = None
+    if _is_vcon(request):
+        parsed, reading = parse_vcon(signed.body)
+        if reading.audio is not None:
+            await run_in_threadpool(_keep, signed.source, reading.audio)
+    return ingest.read_event(
+        tenant_id=signed.source.tenant_id,
+        agency_id=signed.source.agency_id,
+        message_id=signed.message_id,
+        body=signed.body,
+        parsed=parsed,
+    )
+
+
+def _keep(source: signature.Source, audio: bytes) -> None:
+    """Hold the bytes of a recording before the event that announces them is taken in."""
+    sha256 = hashlib.sha256(audio).hexdigest()
+    stored = store().put_stream(source.tenant_id, [audio], sha256, len(audio))
+
+    def note() -> None:
+        with tenant_session(source.tenant_id) as session:
+            ingest.record_arrival(
+                session,
+                tenant_id=source.tenant_id,
+                agency_id=source.agency_id,
+                sha256=sha256,
+                size_bytes=stored.size_bytes,
+                now=now(),
+            )
+
+    ingest.patiently(note)
+
+
 _HEADERS: list[dict[str, Any]] = [
     {
         "name": name,
@@ -144,7 +188,8 @@ _HEADERS: list[dict[str, Any]] = [
                 "application/json": {
                     "schema": {"$ref": "#/components/schemas/Event"},
                     "examples": EVENTS,
-                }
+                },
+                vcon.MEDIA_TYPE: {"schema": {"type": "object"}},
             },
         },
     },
@@ -152,12 +197,7 @@ _HEADERS: list[dict[str, Any]] = [
 async def post_event(request: Request, agency_id: str, body: RawBody) -> Response:
     """Take in one event; the answer comes after the commit, and a repetition gets the same one."""
     signed = await open_envelope(request, agency_id, body)
-    entry = ingest.read_event(
-        tenant_id=signed.source.tenant_id,
-        agency_id=signed.source.agency_id,
-        message_id=signed.message_id,
-        body=signed.body,
-    )
+    entry = await _read(request, signed)
     together: Together[ingest.Entry, ingest.Accepted] = request.app.state.events
     return _receipt(signed, ingest.settle(entry, await together.submit(entry)))
 
