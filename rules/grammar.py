@@ -81,6 +81,7 @@ class _Group:
 Item = Words | Gap | Anchor | Look | Builtin
 _Node = Item | _Group
 _BREAKS = frozenset(BREAKS)
+_IS_DROPPED = "is dropped from every text before it is searched"
 _TOKEN = re.compile(
     r"\s+|(?P<gap>\.{2,3}(?P<size>\d*))|(?P<anchor>\^\^|\$\$|\^|\$)|(?P<look>!<?\()"
     r"|(?P<open>\()|(?P<close>\))|(?P<bar>\|)|(?P<maybe>\?)|\{(?P<name>[^{}]*)\}|(?P<char>.)",
@@ -145,16 +146,31 @@ class _Reader:
         return Gap(most, soft)
 
     def group(self, look: str | None) -> _Node:
+        start = self.at
         options = self.options(inside=True)
         self.at += 1
         group = _Group(options, optional=False)
         if look is None:
+            self.refuse_lost(options, start)
             return group
         words = _words_of(group)
         if words is None:
             self.at -= 1
             raise self.fail("!( ) may hold words only")
         return Look(words, behind=look == "!<(")
+
+    def refuse_lost(self, options: tuple[tuple[_Node, ...], ...], start: int) -> None:
+        """Refuse a choice that normalisation drops whole, unless the bracket may be left out."""
+        if self.at < len(self.tokens) and self.tokens[self.at]["maybe"]:
+            return
+        for option in options:
+            said = [node.words[0] for node in option if isinstance(node, Words)]
+            if said and len(said) == len(option) and not plain("".join(said)):
+                self.at = start
+                raise self.fail(
+                    f"{''.join(said)!r} {_IS_DROPPED}: leave it out, and let the bracket be "
+                    "left out too, with ?"
+                )
 
     def make_optional(self, branch: list[_Node]) -> None:
         last = branch.pop() if branch else None
@@ -180,6 +196,11 @@ class _Reader:
         if plain(char) in _BREAKS:
             self.at -= 1
             raise self.fail(f"{char!r} cannot be matched; use ^, $ or a gap")
+        if not plain(char):
+            self.at -= 1
+            raise self.fail(
+                f"{char!r} {_IS_DROPPED}: leave it out, and where it was to end the words, write $"
+            )
         branch.append(Words((char,), tree=char))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from rules.engine import evaluate
 from rules.fixture import EntryError, Fixture, build
 from rules.model import Finding, Verdict
 from rules.rule import Pack, ParameterError, Rule
+from rules.timeline import SHANGHAI, in_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def check(pack: Pack, rule: Rule, entry: Any, *, fires: bool) -> str | None:
         AttributeError,
     ) as error:
         return f"the entry cannot be used: {error}"
+    if (day := _day_out_of_force(rule, fixture)) is not None:
+        return f"its day, {day}, lies outside the days on which the rule is in force"
     found = [finding for finding in verdict.findings if finding.rule == rule.id]
     if fires and not found:
         return "nothing is reported"
@@ -72,6 +76,14 @@ def check(pack: Pack, rule: Rule, entry: Any, *, fires: bool) -> str | None:
         shown = found[0].quote or dict(found[0].facts)
         return f"is reported: {shown}"
     return _unexpected(fixture, found, verdict)
+
+
+def _day_out_of_force(rule: Rule, fixture: Fixture) -> date | None:
+    """The day of the contact under test, where nothing could be reported whatever was said."""
+    started = fixture.history.contacts[fixture.index].interaction.started_at
+    day = in_zone(started, SHANGHAI).date()
+    in_force = (rule.effective_from or date.min) <= day <= (rule.effective_to or date.max)
+    return None if in_force else day
 
 
 def _unexpected(fixture: Fixture, found: list[Finding], verdict: Verdict) -> str | None:

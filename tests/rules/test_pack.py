@@ -3,7 +3,7 @@
 import pytest
 
 from rules import PackError, parse
-from tests.rules.small_pack import ARTICLES, HEAD, RULES, small_pack
+from tests.rules.small_pack import ARTICLES, HEAD, RULES, call, small_pack, verdict_of
 
 
 def problems_of(rules: str, **files: str) -> list[str]:
@@ -55,6 +55,37 @@ def test_a_file_that_is_no_yaml_is_told() -> None:
     assert any(
         problem.startswith("more.yaml:") for problem in problems_of(RULES, **{"more.yaml": "a: [b"})
     )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "told"),
+    [
+        ("(打断|卸) {you}", "(打断|卸啊) {you}", "at character 6: '啊'", "leave it out"),
+        ("say: 弄死 {you}?", "say: 弄死你呀", "at character 4: '呀'", "write $"),
+        ("limb: [腿, 胳膊]", "limb: [腿, 胳膊哦]", "at character 3: '哦'", "leave it out"),
+        ("(泼|喷)油漆", "(那个|泼) (油漆)", "at character 14: '那个'", "with ?"),
+        ("弄死蟑螂", "蟑螂 (就是说|吧)", "at character 5: '就是说'", "with ?"),
+    ],
+    ids=["in a bracket", "bare", "in a class", "a filler", "in unless"],
+)
+def test_what_normalisation_drops_is_refused_with_its_place_and_the_way_out(
+    old: str, new: str, where: str, told: str
+) -> None:
+    line = next(n for n, text in enumerate(RULES.split("\n"), start=1) if old in text)
+
+    (problem,) = problems_of(RULES.replace(old, new))
+
+    assert problem.startswith(f"thr.yaml:{line}:")
+    assert where in problem
+    assert told in problem
+
+
+def test_a_filler_in_a_bracket_that_may_be_left_out_is_no_fault() -> None:
+    pack = small_pack(RULES.replace("的? (一条)? {limb}", "(的|那个)? (一条)? {limb}"))
+
+    assert [finding.quote for finding in verdict_of(
+        pack, call(("collector", "打断你那个腿，这次通话录音"))
+    ).findings] == ["打断你那个腿"]  # fmt: skip
 
 
 def test_two_versions_of_a_rule_may_not_overlap() -> None:
