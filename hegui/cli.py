@@ -12,6 +12,7 @@ import typer
 from hegui.cli_admin import agency, endpoint, key, tenant
 from hegui.cli_gate import gate
 from hegui.cli_rules import rules
+from hegui.cli_vcon import vcon
 from hegui.errors import RefusedError
 
 REFUSED = 2
@@ -31,6 +32,7 @@ for group, help_text in (
     (key, "API keys."),
     (endpoint, "Addresses that alerts are posted to."),
     (rules, "Rule packs: list them, test them, ask why."),
+    (vcon, "Contacts as vCon documents."),
 ):
     app.add_typer(group, help=help_text, no_args_is_help=True)
 
@@ -89,7 +91,8 @@ def check(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Events files (*.jsonl), transcripts (*.json), recordings, or folders of them.",
+            help="Events files (*.jsonl), transcripts (*.json), vCons (*.vcon, *.vcon.json), "
+            "recordings, or folders of them.",
             show_default=False,
         ),
     ],

@@ -33,7 +33,8 @@ def _show(**values: object) -> None:
         sys.stdout.write(f"{name}={value}\n")
 
 
-def _id(text: str, name: str) -> UUID:
+def read_id(text: str, name: str) -> UUID:
+    """Read the id given as `name`; raises `RefusedError`."""
     try:
         return UUID(text)
     except ValueError as error:
@@ -54,10 +55,11 @@ def _moment(text: str | None, name: str) -> datetime | None:
     return found
 
 
-def _tenant(session: "Session", text: str) -> UUID:
+def find_tenant(session: "Session", text: str) -> UUID:
+    """Read `--tenant` and see that there is such a lender; raises `RefusedError`."""
     from service.tenants import list_tenants
 
-    found = _id(text, "--tenant")
+    found = read_id(text, "--tenant")
     if found not in {row.id for row in list_tenants(session)}:
         raise RefusedError(f"--tenant: there is no lender {found}; hegui tenant list shows them")
     return found
@@ -102,7 +104,7 @@ def agency_add(
 
     with database(data_dir):
         with front_door_session() as door:
-            lender = _tenant(door, tenant_id)
+            lender = find_tenant(door, tenant_id)
         with tenant_session(lender) as session:
             made = add_agency(session, tenant_id=lender, name=name, by=OPERATOR)
         _show(
@@ -142,14 +144,14 @@ def key_add(
         actor=Actor(actor),
         scope=Scope(scope),
         label=label,
-        agency_id=_id(agency_id, "--agency") if agency_id else None,
+        agency_id=read_id(agency_id, "--agency") if agency_id else None,
         expires_at=_moment(expires, "--expires"),
         period_from=_moment(first, "--from"),
         period_to=_moment(last, "--to"),
     )
     with database(data_dir):
         with front_door_session() as door:
-            lender = _tenant(door, tenant_id)
+            lender = find_tenant(door, tenant_id)
         with tenant_session(lender) as session:
             issued = add_key(session, tenant_id=lender, wish=wish, by=OPERATOR)
         _show(id=issued.id, key_id=issued.key_id, key=issued.token)
@@ -170,9 +172,9 @@ def key_revoke(
 
     with database(data_dir):
         with front_door_session() as door:
-            lender = _tenant(door, tenant_id)
+            lender = find_tenant(door, tenant_id)
         with tenant_session(lender) as session:
-            revoke_key(session, tenant_id=lender, key=_id(key_uuid, "ID"), by=OPERATOR)
+            revoke_key(session, tenant_id=lender, key=read_id(key_uuid, "ID"), by=OPERATOR)
 
 
 @endpoint.command("add")
@@ -197,7 +199,7 @@ def endpoint_add(
                 "private addresses and plain http must stand in HEGUI_EGRESS_ALLOW"
             ) from error
         with front_door_session() as door:
-            lender = _tenant(door, tenant_id)
+            lender = find_tenant(door, tenant_id)
         with tenant_session(lender) as session:
             made = add_endpoint(session, tenant_id=lender, url=url, by=OPERATOR)
             _show(endpoint_id=made.id, secret=made.secret)
@@ -251,7 +253,7 @@ def write_report(
     from service.packs import load_pack
     from service.report import ReportPeriod, build_report, render_pdf, to_json
 
-    agency_id = _id(agency_text, "AGENCY_ID")
+    agency_id = read_id(agency_text, "AGENCY_ID")
     with database(data_dir):
         with front_door_session() as door:
             source = door.get(WebhookSource, agency_id)

@@ -1,10 +1,13 @@
 """Reads what `hegui check` is given: events files, transcripts, recordings and folders of them."""
 
+import atexit
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -19,11 +22,15 @@ from rules.events import (
     StopRequested,
     parse_event,
 )
+from service.errors import InvalidInputError
+from service.vcon_reading import Reading, looks_like_vcon, parse_vcon
 
 AnyEvent = CaseUpserted | InteractionCompleted | StopRequested
 
 EVENTS = frozenset({".jsonl", ".ndjson"})
 TRANSCRIPT = ".json"
+VCONS = (".vcon", ".vcon.json")
+SOUND = "sound"
 AUDIO = frozenset(
     {
         ".wav", ".flac", ".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".oga", ".opus", ".webm", ".wma",
@@ -100,22 +107,33 @@ def read_inputs(paths: Iterable[Path], *, moment: datetime, speakers: tuple[str,
     inside = [path for folder in given if folder.is_dir() for path in _walk(folder)]
     for path in named:
         _read_one(path, found, moment, speakers)
-    events = [path for path in inside if path.suffix.lower() in EVENTS]
-    for path in events:
-        _read_events(path, found, must_hold_events=False)
-    announced = {path.resolve() for path in _announced(found)}
-    for path in inside:
-        suffix = path.suffix.lower()
-        if suffix == TRANSCRIPT or (suffix in AUDIO and path.resolve() not in announced):
-            _read_one(path, found, moment, speakers)
-        elif suffix not in EVENTS and suffix not in AUDIO:
-            found.notes.append(f"{path}: skipped, neither events, transcript nor audio")
+    _read_inside(inside, found, moment, speakers)
     if not given or (not found.events and not found.problems):
         names = ", ".join(map(str, given)) or "nothing"
         found.problems.append(InputProblem(names, None, "", "nothing to check was found"))
     if found.problems:
         raise InputError(found.problems)
     return found
+
+
+def _read_inside(
+    inside: list[Path], found: Inputs, moment: datetime, speakers: tuple[str, ...]
+) -> None:
+    """Read what lies in folders; a recording that a document announces is no input of its own."""
+    for path in inside:
+        if is_vcon(path):
+            _read_document(path, found, moment)
+        elif path.suffix.lower() in EVENTS:
+            _read_events(path, found, must_hold_events=False)
+    announced = {path.resolve() for path in _announced(found)}
+    for path in inside:
+        suffix = path.suffix.lower()
+        if is_vcon(path):
+            continue
+        if suffix == TRANSCRIPT or (suffix in AUDIO and path.resolve() not in announced):
+            _read_one(path, found, moment, speakers)
+        elif suffix not in EVENTS and suffix not in AUDIO:
+            found.notes.append(f"{path}: skipped, neither events, transcript nor audio")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -147,15 +165,15 @@ def _read_one(path: Path, found: Inputs, moment: datetime, speakers: tuple[str, 
         found.problems.append(InputProblem(str(path), None, "", "there is no such file or folder"))
     elif suffix in EVENTS:
         _read_events(path, found, must_hold_events=True)
-    elif suffix == TRANSCRIPT:
-        _read_transcript(path, found, moment)
+    elif suffix == TRANSCRIPT or is_vcon(path):
+        _read_document(path, found, moment)
     elif suffix in AUDIO:
         _add_bare(path, found, moment, segments=None, speakers=speakers)
     else:
         found.problems.append(
             InputProblem(
                 str(path), None, "",
-                "unknown kind of file; name events *.jsonl, transcripts *.json, "
+                "unknown kind of file; name events *.jsonl, transcripts *.json, vCons *.vcon, "
                 f"or audio ({' '.join(sorted(AUDIO))})",
             )
         )  # fmt: skip
@@ -214,7 +232,7 @@ def _located(
     ]
 
 
-def _read_transcript(path: Path, found: Inputs, moment: datetime) -> None:
+def _read_document(path: Path, found: Inputs, moment: datetime) -> None:
     text = _text(path, found)
     if text is None:
         return
@@ -227,9 +245,47 @@ def _read_transcript(path: Path, found: Inputs, moment: datetime) -> None:
         found.problems.append(InputProblem(str(path), None, "", _said(error)))
         return
     try:
-        _take_transcript(path, document, found, moment)
+        if looks_like_vcon(document):
+            take_vcon(path, text.encode(), found)
+        else:
+            _take_transcript(path, document, found, moment)
     except ValidationError as error:
         found.problems += _located(error, str(path), None)
+
+
+def is_vcon(path: Path) -> bool:
+    """Whether a file's name says that it is a vCon."""
+    return path.name.lower().endswith(VCONS)
+
+
+def take_vcon(path: Path, text: bytes, found: Inputs) -> None:
+    """Take the contact of a vCon; its sound lies inside, or beside it under its file name."""
+    try:
+        parsed, reading = parse_vcon(text)
+    except InvalidInputError as error:
+        found.problems += [
+            InputProblem(str(path), None, problem.field, problem.message)
+            for problem in error.errors
+        ]
+        return
+    event = parsed.event
+    folder = path.parent
+    if reading.audio is not None:
+        folder = Path(mkdtemp(prefix="hegui-vcon-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        (folder / SOUND).write_bytes(reading.audio)
+    assert isinstance(event, InteractionCompleted)
+    found.add(_with_path(event, reading, folder), Origin(str(path), None, folder))
+
+
+def _with_path(event: InteractionCompleted, reading: Reading, folder: Path) -> InteractionCompleted:
+    """The event with the file of its recording, where there is one."""
+    name = SOUND if reading.audio is not None else Path(reading.filename or "").name
+    recording = event.data.recording
+    if recording is None or not name or not (folder / name).is_file():
+        return event
+    held = recording.model_copy(update={"path": name})
+    return event.model_copy(update={"data": event.data.model_copy(update={"recording": held})})
 
 
 def _take_transcript(path: Path, document: Any, found: Inputs, moment: datetime) -> None:
