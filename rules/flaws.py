@@ -10,6 +10,7 @@ DAMAGE: Mapping[str, str] = {
     "wrong_length": "recording_length_differs",
     "damaged": "recording_damaged",
     "clipped": "recording_clipped",
+    "extra_streams": "recording_has_unheard_streams",
 }
 """Flags of the decoder that say that a part of the sound is lost, and the reason each becomes."""
 
