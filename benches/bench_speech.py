@@ -1,13 +1,17 @@
 """Processor seconds for a second of call, peak memory and character errors, beside bare engines.
 
 A stereo call of `--seconds` is laid together from the demonstration's recordings. Every contender
-hears it in a process of its own, pinned to one core, in turn; loading the model is not counted. The
-last line of the output is one JSON object.
+hears it in a process of its own, pinned to one core, in turn; loading the model is not counted.
+`--split` says where the seconds of our two go, `--workers N` how many such calls N processes hear
+in an hour side by side, and `--long` hears three hours with little speech next to five minutes, for
+the memory. The last line of the output is one JSON object.
 """
 
 import argparse
+import cProfile
 import json
 import os
+import pstats
 import resource
 import subprocess
 import sys
@@ -29,6 +33,7 @@ from workers.speech.transcript import transcribe
 
 AUDIO = Path(__file__).parents[1] / "hegui" / "demo_data" / "audio"
 PHONE_RATE = 8_000
+LONG_PAUSE = 1_500.0
 SHORTEST = 0.1
 SPEAKERS = ("collector", "party")
 DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
@@ -59,8 +64,8 @@ def references() -> dict[str, list[dict[str, Any]]]:
     return {entry["file"]: entry["segments"] for entry in map(json.loads, lines)}
 
 
-def pieces(seconds: float) -> Iterator[tuple[str, float, NDArray[np.int16]]]:
-    """Yield recordings in turn until they fill the time; the last one is cut."""
+def pieces(seconds: float, pause: float) -> Iterator[tuple[str, float, NDArray[np.int16]]]:
+    """Yield recordings in turn until they and the pauses fill the time; the last one is cut."""
     names, left = sorted(references()), seconds
     while left > SHORTEST:
         for name in names:
@@ -69,18 +74,22 @@ def pieces(seconds: float) -> Iterator[tuple[str, float, NDArray[np.int16]]]:
             with decoded(AUDIO / name) as audio:
                 part = np.array(audio.samples[: round(left * RATE) : RATE // PHONE_RATE])
             yield name, len(part) / PHONE_RATE, part
-            left -= len(part) / PHONE_RATE
+            left -= len(part) / PHONE_RATE + pause
 
 
-def compose(path: Path, seconds: float) -> Texts:
-    """Write the call; return what is said on each channel."""
+def compose(path: Path, seconds: float, *, pause: float = 0.0) -> Texts:
+    """Write the call, with `pause` seconds of silence after each recording.
+
+    Return what is said on each channel.
+    """
     said, spoken = {"collector": "", "party": ""}, references()
     with wave.open(str(path), "wb") as writer:
         writer.setnchannels(2)
         writer.setsampwidth(2)
         writer.setframerate(PHONE_RATE)
-        for name, length, part in pieces(seconds):
+        for name, length, part in pieces(seconds, pause):
             writer.writeframes(part.astype("<i2").tobytes())
+            writer.writeframes(bytes(4 * round(pause * PHONE_RATE)))
             for segment in spoken[name]:
                 if segment["end"] <= length:
                     said[segment["speaker"]] += segment["text"]
@@ -167,6 +176,9 @@ CONTENDERS: dict[str, Callable[[Path], Hearing]] = {
 }
 
 
+OURS = [name for name in CONTENDERS if name.startswith("ours")]
+
+
 def processor_seconds() -> float:
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(each.ru_utime + each.ru_stime for each in used)
@@ -197,27 +209,117 @@ def score(found: dict[str, Any], said: Texts, seconds: float) -> dict[str, Any]:
     }
 
 
+# Where processor time goes, by the function that spends it (with what it calls).
+PARTS = {
+    "encoder": ("encode", "engines"),
+    "reader": ("read", "engines"),
+    "word times": ("align", "engines"),
+    "voice model": ("run", "onnxruntime"),
+}
+
+
+def split(name: str, path: Path) -> dict[str, float]:
+    """Return the share of each part in the processor time of one of our engines."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    hear = CONTENDERS[name](path)
+    profile = cProfile.Profile(time.process_time)
+    before = processor_seconds()
+    profile.runcall(hear)
+    total = processor_seconds() - before
+    decoder = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = {"decoder": decoder.ru_utime + decoder.ru_stime} | dict.fromkeys(PARTS, 0.0)
+    stats = pstats.Stats(profile).stats  # type: ignore[attr-defined]
+    for (file, _, function), (_, _, _, seconds, _) in stats.items():
+        for part, (wanted, folder) in PARTS.items():
+            if function == wanted and folder in file:
+                spent[part] += seconds
+    shares = {part: round(seconds / total, 4) for part, seconds in spent.items()}
+    return {**shares, "rest": round(1 - sum(spent.values()) / total, 4)}
+
+
+def throughput(name: str, path: Path, workers: int, seconds: float) -> dict[str, float]:
+    """Return how many such calls an hour that many processes hear at once, one core each."""
+    command = [sys.executable, __file__, "--measure", name, str(path)]
+    cores = sorted(os.sched_getaffinity(0))
+    running = [
+        subprocess.Popen(
+            ["taskset", "-c", str(cores[at % len(cores)]), *command],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for at in range(workers)
+    ]
+    found = [json.loads(each.communicate()[0].splitlines()[-1]) for each in running]
+    return {
+        f"calls_of_{seconds:.0f}_s_an_hour_by_{clock}": round(
+            sum(3600 / each[f"{clock}_s"] for each in found), 1
+        )
+        for clock in ("wall", "cpu")
+    }
+
+
+def run(mode: str, name: str, path: Path) -> dict[str, Any]:
+    """Run one contender in a process of its own."""
+    command = [sys.executable, __file__, mode, name, str(path)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def compare(seconds: float, only: str, folder: Path) -> Iterator[tuple[str, Any]]:
+    said = compose(folder / "call.wav", seconds)
+    for name in (each for each in CONTENDERS if only in each):
+        yield name, score(run("--measure", name, folder / "call.wav"), said, seconds)
+
+
+def compare_lengths(only: str, folder: Path) -> Iterator[tuple[str, Any]]:
+    """Hear five minutes and three hours that hold about as much speech."""
+    for seconds, pause in ((300.0, 0.0), (3 * 3600.0, LONG_PAUSE)):
+        path = folder / f"{seconds:.0f}.wav"
+        compose(path, seconds, pause=pause)
+        for name in (each for each in OURS if only in each):
+            found = run("--measure", name, path)
+            found.pop("texts")
+            yield f"{name}, {seconds:.0f} s", found
+
+
+def results(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Any]]:
+    if options.long:
+        yield from compare_lengths(options.only, folder)
+    elif options.split or options.workers:
+        path = folder / "call.wav"
+        compose(path, options.seconds)
+        for name in (each for each in OURS if options.only in each):
+            if options.split:
+                yield name, run("--measure-split", name, path)
+            else:
+                yield name, throughput(name, path, options.workers, options.seconds)
+    else:
+        yield from compare(options.seconds, options.only, folder)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300.0)
-    parser.add_argument("--long", action="store_true", help="an hour instead of five minutes")
+    parser.add_argument("--long", action="store_true", help="three hours beside five minutes")
+    parser.add_argument("--split", action="store_true", help="where the seconds go")
+    parser.add_argument("--workers", type=int, default=0, help="processes side by side")
     parser.add_argument("--only", default="", help="contenders whose name holds this text")
-    parser.add_argument("--measure", nargs=2, metavar=("NAME", "PATH"), help=argparse.SUPPRESS)
+    for mode in ("--measure", "--measure-split"):
+        parser.add_argument(mode, nargs=2, metavar=("NAME", "PATH"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure[0], Path(options.measure[1]))))
         return
-    seconds = 3600.0 if options.long else options.seconds
-    results: dict[str, Any] = {}
+    if options.measure_split:
+        print(json.dumps(split(options.measure_split[0], Path(options.measure_split[1]))))
+        return
+    found = {}
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "call.wav"
-        said = compose(path, seconds)
-        for name in (each for each in CONTENDERS if options.only in each):
-            command = [sys.executable, __file__, "--measure", name, str(path)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
-            results[name] = score(json.loads(done.stdout.splitlines()[-1]), said, seconds)
-            print(f"{name}: {results[name]}", file=sys.stderr, flush=True)
-    print(json.dumps({"bench": "speech", "call_seconds": seconds, "results": results}))
+        for name, result in results(options, Path(folder)):
+            found[name] = result
+            print(f"{name}: {result}", file=sys.stderr, flush=True)
+    print(json.dumps({"bench": "speech", "call_seconds": options.seconds, "results": found}))
 
 
 if __name__ == "__main__":
