@@ -9,7 +9,7 @@ from faster_whisper.vad import VadOptions, get_speech_timestamps
 
 from workers.speech.decode import RATE, Audio, Samples
 
-BLOCK_SECONDS = 300
+BLOCK_SECONDS = 120
 FRAME = RATE // 50
 ECHO_LEVEL_DB = -9.0
 ECHO_LIKENESS = 0.6
