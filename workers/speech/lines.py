@@ -31,10 +31,14 @@ class Timed:
 
 @dataclass(frozen=True)
 class Line:
-    """A stretch of text of one voice, before the speaker is named; times are of the recording."""
+    """A stretch of text of one voice, before the speaker is named; times are of the recording.
+
+    `voice_score` (0 to 1) says how sure it is that this voice speaks.
+    """
 
     channel: int
     voice: int
+    voice_score: float
     start: float
     end: float
     text: str
@@ -114,6 +118,7 @@ def _line(
     return Line(
         channel=turn.channel,
         voice=turn.voice,
+        voice_score=turn.score,
         start=start,
         end=end,
         text=text,
@@ -189,6 +194,7 @@ def _joined(first: Line, second: Line) -> Line:
     return Line(
         channel=first.channel,
         voice=first.voice,
+        voice_score=min(first.voice_score, second.voice_score),
         start=first.start,
         end=max(first.end, second.end),
         text=f"{first.text}{stop}{second.text}",

@@ -12,9 +12,11 @@ from workers.speech.decode import RATE, Audio, Limits, decoded
 from workers.speech.engines import Engine, EngineOptions, get_engine
 from workers.speech.lines import Line, line_of, lines_of
 from workers.speech.pieces import Piece, Pieces, key_of
-from workers.speech.roles import assign_roles
+from workers.speech.plan import Plan, planned, shared_channel
+from workers.speech.roles import Roles, Seat, assign_roles
 from workers.speech.text import with_figures
-from workers.speech.voice import Stretch, VoiceOptions, find_turns
+from workers.speech.voice import VoiceOptions
+from workers.speech.voiceprint import packaged
 
 DECODED_PROGRESS = 0.02
 
@@ -55,42 +57,31 @@ def transcribe(
         hearing = get_engine(
             engine, model=model, options=options, cache_dir=cache_dir, threads=threads
         )
+        prints = None if shared_channel(audio, speakers) is None else packaged()
+        parameters: dict[str, object] = {
+            **hearing.parameters,
+            "voice": asdict(voice),
+            **({"voiceprints": prints.digest} if prints else {}),
+        }
         key = key_of(
             audio,
             {
                 "engine": hearing.name,
                 "model": hearing.model_digest,
-                "parameters": dict(hearing.parameters),
-                "voice": asdict(voice),
+                "parameters": parameters,
                 "speakers": list(speakers),
             },
         )
         pieces = Pieces(key, done, on_piece)
-        turns = _planned(pieces, audio, voice)
-        clips = pack(turns, voice)
+        plan = planned(pieces, audio, speakers, voice, prints)
+        clips = pack(plan.turns, voice)
         lines = list(_heard(pieces, hearing, audio, clips, voice.longest_piece, report))
         report(1.0)
-        return _assembled(lines, audio, hearing, voice, speakers, has_speech=bool(turns))
+        return _assembled(lines, audio, hearing, parameters, speakers, plan)
 
 
 def _ignore(_share: float) -> None:
     return None
-
-
-def _planned(pieces: Pieces, audio: Audio, voice: VoiceOptions) -> tuple[Stretch, ...]:
-    """Return where somebody speaks, in time order."""
-    # Twin channels carry the same voices twice; hearing one of them is enough.
-    channels = (0,) if "dual_mono" in audio.flags else tuple(range(audio.channels))
-
-    def make() -> dict[str, object]:
-        return {"turns": [asdict(turn) for turn in find_turns(audio, channels, voice)]}
-
-    doc = pieces.at(0, 0.0, make)
-    return tuple(map(_turn_of, cast("list[dict[str, Any]]", doc["turns"])))
-
-
-def _turn_of(doc: dict[str, Any]) -> Stretch:
-    return Stretch(**{**doc, "pauses": tuple((low, high) for low, high in doc["pauses"])})
 
 
 def _heard(
@@ -121,43 +112,38 @@ def _assembled(
     lines: Sequence[Line],
     audio: Audio,
     engine: Engine,
-    voice: VoiceOptions,
+    parameters: dict[str, object],
     speakers: Sequence[str],
-    *,
-    has_speech: bool,
+    plan: Plan,
 ) -> Transcription:
-    texts: dict[int, str] = {}
-    for line in lines:
-        if not line.doubts:
-            texts[line.channel] = texts.get(line.channel, "") + line.text
-    roles = assign_roles(
-        texts,
-        channels=audio.channels,
-        speakers=speakers,
-        dual_mono="dual_mono" in audio.flags,
-    )
     ordered = sorted(lines, key=lambda line: (line.start, line.channel))
+    texts: dict[Seat, list[str]] = {}
+    for line in ordered:
+        if not line.doubts:
+            texts.setdefault((line.channel, line.voice), []).append(line.text)
+    roles = assign_roles(texts, channels=audio.channels, speakers=speakers, shared=plan.shared)
     flags = (*audio.flags, *roles.flags)
     return Transcription(
-        segments=tuple(_segment(line, roles.speakers, roles.scores) for line in ordered),
+        segments=tuple(_segment(line, roles) for line in ordered),
         engine=engine.name,
         model_digest=engine.model_digest,
-        parameters={**engine.parameters, "voice": asdict(voice)},
+        parameters=parameters,
         decoded_seconds=round(audio.seconds, 3),
         untrusted_share=untrusted_share(lines),
-        flags=flags if has_speech else (*flags, "no_speech"),
+        flags=flags if plan.turns else (*flags, "no_speech"),
     )
 
 
-def _segment(line: Line, speakers: Sequence[str], scores: Sequence[float]) -> Segment:
+def _segment(line: Line, roles: Roles) -> Segment:
+    speaker, score = roles.at(line.channel, line.voice)
     return Segment.model_validate(
         {
-            "speaker": speakers[line.channel],
+            "speaker": speaker,
             "start": line.start,
             "end": line.end,
             "text": line.text,
             "trusted": not line.doubts,
-            "role_score": scores[line.channel],
+            "role_score": round(score * line.voice_score, 4),
             "words": [asdict(word) for word in line.words],
             "normalised": with_figures(line.text),
             "biased": line.biased,

@@ -1,8 +1,6 @@
 import pytest
 
-from rules.events import Speaker
 from workers.speech.engines import PROMPT, Heard
-from workers.speech.roles import assign_roles
 from workers.speech.trust import judge, without_loops
 
 
@@ -56,18 +54,3 @@ def test_echo_of_the_prompt_is_not_trusted_but_one_clause_of_it_is() -> None:
 def test_loops_are_shortened_and_emphasis_is_kept() -> None:
     assert without_loops("请坐，" * 20) == "请坐，请坐，"
     assert without_loops("对对对对，是我") == "对对对对，是我"
-
-
-def test_uncertain_words_leave_the_map_as_it_came() -> None:
-    roles = assign_roles({0: "好的", 1: "再见"}, channels=2, speakers=("collector", "party"))
-
-    assert roles.speakers == (Speaker.COLLECTOR, Speaker.PARTY)
-    assert roles.scores == (1.0, 1.0)
-    assert roles.flags == ()
-
-
-def test_twin_channels_belong_to_nobody() -> None:
-    roles = assign_roles({0: "您好"}, channels=2, speakers=("collector", "party"), dual_mono=True)
-
-    assert set(roles.speakers) == {Speaker.UNKNOWN}
-    assert set(roles.scores) == {0.0}
