@@ -65,6 +65,7 @@ def key_of(audio: Audio, facts: Mapping[str, object]) -> str:
     for start in range(0, audio.samples.shape[0], step):
         digest.update(audio.samples[start : start + step].tobytes())
         audio.forget()
+        audio.forget()
     about = {
         "layout": LAYOUT,
         "shape": list(audio.samples.shape),
