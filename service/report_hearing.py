@@ -19,6 +19,10 @@ FLAGS: Mapping[str, tuple[str, str]] = {
     "silent": ("全程无声", "silent from end to end"),
     "silent_channel": ("有一个声道无声", "one channel is silent"),
     "no_speech": ("没有听到说话", "no speech was found"),
+    "uneven_channels": (
+        "声道数与所报说话人数不符",
+        "channels and announced speakers differ in number",
+    ),
     "dual_mono": ("两个声道相同，按单声道处理", "both channels are the same; taken as mono"),
     "mono_turns": (
         "单声道，说话人按声音和用语区分",

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from tests.factories import make_tenant
 
+schemathesis.serializer.alias("application/vcon", "application/json")
 schema = schemathesis.openapi.from_dict(create_app().openapi())
 
 
