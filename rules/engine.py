@@ -13,7 +13,7 @@ from rules.context import ContactContext, Span, Sum, Turn
 from rules.document import Voice
 from rules.events import Case, Channel, Interaction, Mode, Speaker
 from rules.flaws import flaws_of, talked
-from rules.hearing import Candidate, Hearing, Hit, overlap
+from rules.hearing import SURE_ROLE, Candidate, Hearing, Hit, is_unsure, overlap
 from rules.model import (
     Audio,
     CaseHistory,
@@ -25,12 +25,9 @@ from rules.model import (
     Verdict,
 )
 from rules.parameters import Overrides, resolve
-from rules.quota import is_about_words
-from rules.rule import FindingsCondition, Pack, Rule
+from rules.quota import is_about_words, parts
+from rules.rule import FindingsCondition, Pack, Rule, SequenceCondition
 from rules.timeline import SHANGHAI, in_zone
-
-SURE_ROLE = 0.8
-"""Speaker labels less sure than this can only ask for a review."""
 
 SURE_MATCH = 0.8
 """Matches by sound less sure than this can only ask for a review."""
@@ -262,11 +259,16 @@ def _disposition(rule: Rule, hit: Hit, hearing: Hearing) -> Disposition:
     if wanted is not Disposition.VIOLATION or hit.span is None:
         return wanted
     if hit.span.speaker is not None:
-        segment = hearing.document.segments[hit.span.segment]
-        if segment.speaker is Speaker.UNKNOWN or segment.role_score < SURE_ROLE:
+        own = is_unsure(hearing.document.segments[hit.span.segment])
+        if own or (_leans_on_others(rule) and hearing.unsure()):
             return Disposition.REVIEW
     unsure = hit.span.match == "phonetic" and hit.span.confidence < SURE_MATCH
     return Disposition.REVIEW if unsure or hit.span.biased else wanted
+
+
+def _leans_on_others(rule: Rule) -> bool:
+    """Whether other words than those it points at, maybe another speaker's, carry a finding."""
+    return any(isinstance(part, SequenceCondition) for part in parts(rule.when))
 
 
 class _Known(dict[str, Any]):

@@ -8,13 +8,16 @@ from typing import Any
 from rules.compile import Compiled
 from rules.context import Span, Sum, Turn
 from rules.document import Document, Side, Voice
-from rules.events import Speaker
+from rules.events import Segment, Speaker
 from rules.guards import Place, first_objection
 from rules.match import Match, Scan
 from rules.model import Contact, Disposition, Severity
 from rules.numbers import sums as sums_in
 from rules.phonetic import encode
 from rules.rule import Entry, Pack, WordsCondition
+
+SURE_ROLE = 0.8
+"""Speaker labels less sure than this can only ask for a review."""
 
 SHORT_WORD = 2
 UNLESS_REACH = 12
@@ -221,10 +224,20 @@ class Hearing:
         return not any(segment.trusted for n in own for _, segment in self.document.runs[n])
 
     def doubtful(self, voice: Voice, turns: int | None) -> bool:
-        """Whether some of those turns is untrusted, or somebody unknown speaks in the contact."""
+        """Whether some of those turns is untrusted, or it is uncertain who speaks at all."""
         own = self.document.own_turns(voice)[:turns]
         untrusted = any(not segment.trusted for n in own for _, segment in self.document.runs[n])
-        return untrusted or any(run[0][1].speaker is Speaker.UNKNOWN for run in self.document.runs)
+        return untrusted or self.unsure()
+
+    def unsure(self) -> bool:
+        """Whether it is uncertain of any words of the contact who said them."""
+        runs = self.document.runs
+        return any(is_unsure(segment) for run in runs for _, segment in run)
+
+
+def is_unsure(segment: Segment) -> bool:
+    """Whether the speaker of a segment is unknown, or known too little for a violation."""
+    return segment.speaker is Speaker.UNKNOWN or segment.role_score < SURE_ROLE
 
 
 def _sentence(raw: str, start: int) -> str:

@@ -1,5 +1,7 @@
 """Verdicts: what evidence can carry, and what a finding says."""
 
+from dataclasses import replace
+
 import pytest
 
 from rules import ParameterError, evaluate, explain, gated_utterances, selftest
@@ -50,6 +52,34 @@ def test_doubtful_evidence_never_fails(segment: dict[str, object], outcome: Outc
     history = call(NOTICE, ("collector", "打断你的腿"), **segment)
 
     assert verdict_of(small_pack(), history).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        pytest.param([("collector", "您好")], id="words that are missing"),
+        pytest.param([NOTICE, ("party", "你工号多少"), ("collector", "你别管")], id="an answer"),
+    ],
+)
+def test_what_others_may_have_said_never_fails_where_roles_are_uncertain(
+    turns: list[tuple[str, str]],
+) -> None:
+    history = call(("party", "喂"), *turns)
+    (contact,) = history.contacts
+    doubted = tuple(
+        segment.model_copy(update={"role_score": 0.79}) if segment.speaker == "party" else segment
+        for segment in contact.interaction.transcript or ()
+    )
+    interaction = contact.interaction.model_copy(update={"transcript": doubted})
+
+    sure = verdict_of(small_pack(), history)
+    unsure = verdict_of(
+        small_pack(), replace(history, contacts=(replace(contact, interaction=interaction),))
+    )
+
+    assert sure.outcome is Outcome.FAIL
+    assert unsure.outcome is Outcome.REVIEW
+    assert [f.rule for f in unsure.findings] == [f.rule for f in sure.findings]
 
 
 def test_an_unknown_speaker_is_reviewed_and_inconclusive() -> None:
