@@ -11,7 +11,7 @@ _CLOCK = re.compile("^(?:[01][0-9]|2[0-4]):[0-5][0-9]$")
 
 
 def resolve(pack: Pack, overrides: Overrides | None) -> dict[str, dict[str, Any]]:
-    """Values of all parameters, by rule id.
+    """Values of all parameters, by rule id; one that follows another takes that one's value.
 
     Raises `ParameterError` for an unknown rule or parameter, a wrong type, a value out of bounds.
     """
@@ -19,7 +19,14 @@ def resolve(pack: Pack, overrides: Overrides | None) -> dict[str, dict[str, Any]
     for rule_id in overrides or {}:
         if rule_id not in known:
             raise ParameterError(rule_id, "*", "no rule has this id")
-    return {rule.id: _of_rule(rule, (overrides or {}).get(rule.id, {})) for rule in pack.rules}
+    given = overrides or {}
+    values = {rule.id: _of_rule(rule, given.get(rule.id, {})) for rule in pack.rules}
+    for rule in pack.rules:
+        for parameter in rule.parameters:
+            if parameter.follows and parameter.name not in given.get(rule.id, {}):
+                other, name = parameter.follows
+                values[rule.id][parameter.name] = values[other][name]
+    return values
 
 
 def _of_rule(rule: Rule, given: Mapping[str, object]) -> dict[str, Any]:

@@ -153,6 +153,8 @@ class Parameter:
     choices: tuple[str, ...] = ()
     label: Title = Title("", "")
     basis: str = "policy"
+    follows: tuple[str, str] | None = None
+    """Rule and parameter whose value it takes where the tenant gives it none of its own."""
 
 
 @dataclass(frozen=True, slots=True)

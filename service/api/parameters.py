@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from rules import resolve_parameters
 from rules.rule import Parameter, Rule
 from service import parameters
 from service.api.deps import Administrator, CurrentPrincipal, TenantSession
@@ -81,15 +82,16 @@ def put_parameters(
 
 
 def _shown(setting: parameters.Setting) -> ParametersOut:
+    values = resolve_parameters(load_pack(), setting.values)
     items = {
-        (rule.id, parameter.name): _item(rule, parameter, setting)
+        (rule.id, parameter.name): _item(rule, parameter, values[rule.id][parameter.name])
         for rule in load_pack().rules
         for parameter in rule.parameters
     }
     return ParametersOut(revision=setting.revision, since=setting.since, items=list(items.values()))
 
 
-def _item(rule: Rule, parameter: Parameter, setting: parameters.Setting) -> ParameterOut:
+def _item(rule: Rule, parameter: Parameter, value: object) -> ParameterOut:
     return ParameterOut(
         rule=rule.id,
         name=parameter.name,
@@ -100,5 +102,5 @@ def _item(rule: Rule, parameter: Parameter, setting: parameters.Setting) -> Para
         minimum=parameter.minimum,
         maximum=parameter.maximum,
         choices=list(parameter.choices),
-        value=setting.values.get(rule.id, {}).get(parameter.name, parameter.default),
+        value=value,
     )

@@ -378,6 +378,20 @@ def test_a_tenant_may_tighten_a_limit(facts_pack: Pack) -> None:
     assert "FRQ-01" in rules_of(facts_pack, "b", *events, parameters={"FRQ-01": {"limit": 1}})
 
 
+def test_switching_numbers_is_judged_by_the_limits_that_it_dodges(facts_pack: Pack) -> None:
+    events: list[AnyEvent] = [
+        talk("a", "09:00:00", caller_number="1"),
+        talk("b", "10:00:00", caller_number="2"),
+        talk("c", "11:00:00", caller_number="3"),
+    ]
+    tighter = {"FRQ-01": {"limit": 2}}
+    own = {"FRQ-01": {"limit": 2}, "FRQ-06": {"effective_limit": 3}}
+
+    assert "FRQ-06" not in rules_of(facts_pack, "c", *events)
+    assert {"FRQ-01", "FRQ-06"} <= rules_of(facts_pack, "c", *events, parameters=tighter)
+    assert "FRQ-06" not in rules_of(facts_pack, "c", *events, parameters=own)
+
+
 @pytest.mark.parametrize(
     ("rule", "parameter", "value"),
     [

@@ -88,6 +88,21 @@ def test_a_filler_in_a_bracket_that_may_be_left_out_is_no_fault() -> None:
     ).findings] == ["打断你那个腿"]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("follows", "told"),
+    [
+        ("THR-09.limit", "cannot follow THR-09.limit"),
+        ("THR-02.enabled", "cannot follow THR-02.enabled"),
+        ("limit", "names a rule and a parameter"),
+    ],
+)
+def test_a_parameter_follows_one_of_its_own_kind_alone(follows: str, told: str) -> None:
+    limit = "limit: {default: 3, min: 1, max: 3, label: {zh: 上限, en: limit}"
+    rules = RULES.replace(limit, f"{limit}, follows: {follows}")
+
+    assert any(told in problem for problem in problems_of(rules))
+
+
 def test_two_versions_of_a_rule_may_not_overlap() -> None:
     again = RULES.split("rules:\n")[1].split("  - id: THR-02")[0]
 

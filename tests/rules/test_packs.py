@@ -27,3 +27,24 @@ def test_no_rule_cites_what_is_not_verified() -> None:
     labels = {pack.articles[article].label for rule in pack.rules for article in rule.articles}
 
     assert "U" not in labels
+
+
+def test_no_default_is_looser_than_law_or_guideline_lets_a_tenant_be() -> None:
+    """What a source sets stands at its bound: a tenant can move it to the strict side alone."""
+    free = [
+        (rule.id, parameter.name)
+        for rule in collection().rules
+        for parameter in rule.parameters
+        if parameter.basis in {"law", "guideline"}
+        and parameter.default not in (parameter.minimum, parameter.maximum)
+    ]
+    open_ended = [
+        (rule.id, parameter.name)
+        for rule in collection().rules
+        for parameter in rule.parameters
+        if type(parameter.default) in (int, float)
+        and None in (parameter.minimum, parameter.maximum)
+    ]
+
+    assert free == []
+    assert open_ended == []
