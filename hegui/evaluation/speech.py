@@ -17,11 +17,11 @@ from hegui.evaluation.audio import hear, recordings, sound_of, with_hearing
 from hegui.evaluation.cer import Errors, interval, rate
 from hegui.evaluation.codecs import CODECS, Codec
 from hegui.evaluation.corpus import Corpus, read_corpus
-from hegui.evaluation.folds import pack_files
 from hegui.evaluation.run import report_rules, spoken_rules
 from hegui.evaluation.scoring import Score, score
-from rules import Pack, parse
+from rules import Pack
 from rules.events import InteractionCompleted
+from service.packs import load_pack
 from workers.speech.transcript import Transcription
 
 APP = typer.Typer(add_completion=False)
@@ -188,7 +188,7 @@ def main(
         raise typer.BadParameter(f"codec is one of {', '.join(CODECS)}")
     engines = engine or ["faster-whisper", "openai-whisper"]
     codecs = [CODECS[name] for name in codec or CODECS]
-    corpus, pack = read_corpus(folder), parse(pack_files())
+    corpus, pack = read_corpus(folder), load_pack()
     said = read_said(folder / "audio" / "reference.jsonl")
     events = [event for event in recordings(folder) if event.data.interaction_id in said]
     events = events[: calls or len(events)]
