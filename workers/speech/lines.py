@@ -1,7 +1,7 @@
 """From what an engine heard in a clip to lines of one turn each: judged, timed, punctuated."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
 from typing import Any
 
@@ -11,7 +11,7 @@ from workers.speech.clips import Clip
 from workers.speech.decode import RATE
 from workers.speech.engines import Heard, Word
 from workers.speech.text import CLOSING, letters_of, simplified, tidy
-from workers.speech.trust import judge, without_loops
+from workers.speech.trust import judge, loops, without_loops
 from workers.speech.voice import Stretch
 
 # How far from a pause the model's time of a word may lie (seconds).
@@ -69,7 +69,15 @@ def lines_of(clip: Clip, heard: Sequence[Heard], told: str) -> Iterator[Line]:
         first, *others = (line for _, line in lines)
         for line in others:
             first = _joined(first, line)
-        yield first
+        yield _without_loop(first)
+
+
+def _without_loop(line: Line) -> Line:
+    """Doubt a line whose pieces repeat each other, and cut the loop so that people can read it."""
+    doubts = tuple(loops(line.text)) if not line.doubts else ()
+    if not doubts:
+        return line
+    return replace(line, text=without_loops(line.text), doubts=doubts, words=())
 
 
 def _joins(entry: tuple[Stretch, Line]) -> tuple[int, bool, bool]:

@@ -46,16 +46,24 @@ def judge(heard: Heard, *, seconds: float, prompt: str = "") -> Judgement:
         doubts.append("known_invention")
     if _is_echo(words, prompt):
         doubts.append("prompt_echo")
-    if (LOOP.search(words) and not _is_emphasis(words)) or SHORT_LOOP.search(words):
-        doubts.append("repetition")
-    if compression(words) > MOST_COMPRESSED:
-        doubts.append("compressible")
+    doubts.extend(loops(words))
     if heard.avg_logprob < LOWEST_LOGPROB:
         doubts.append("improbable")
     elif heard.no_speech_prob > SILENCE_LIKELY and heard.avg_logprob < LOWEST_LOGPROB_NEAR_SILENCE:
         doubts.append("likely_silence")
     doubts.extend(_impossible_rate(len(words), seconds))
     return Judgement(not doubts, tuple(doubts))
+
+
+def loops(text: str) -> list[str]:
+    """Return the doubts that a machine's loop raises: the same words again and again."""
+    words = NOT_WORDS.sub("", text)
+    doubts = []
+    if (LOOP.search(words) and not _is_emphasis(words)) or SHORT_LOOP.search(words):
+        doubts.append("repetition")
+    if compression(words) > MOST_COMPRESSED:
+        doubts.append("compressible")
+    return doubts
 
 
 def compression(text: str) -> float:
