@@ -9,9 +9,7 @@ from rules.grammar import Anchor, Builtin, Gap, Item, Look, Tree, Words
 from rules.normalise import BREAKS, HARD, SOFT, TURN
 from rules.numbers import NUMBER_REST, NUMBER_START
 from rules.phonetic import neighbours, readings
-
-SHORT = 3
-"""Syllables from which a pattern matches by sound."""
+from rules.plausible import SHORT, Sounds, allowed
 
 WIDE = 150
 """Classes with more words than this are matched by exact syllables, not by near ones."""
@@ -85,6 +83,10 @@ def _forms(words: Iterable[str], way: Way) -> frozenset[str]:
     if way.by_sound:
         return frozenset(way.turned(code) for word in words for code in readings(word))
     return frozenset(map(way.turned, words))
+
+
+sounds_of = lru_cache(maxsize=8192)(Sounds)
+"""How a set of words sounds; patterns with the same words share it."""
 
 
 @lru_cache(maxsize=8192)
@@ -229,26 +231,26 @@ class Compiled:
         return re.compile(_expression(self.items, Way(by_sound=True)))
 
     @cached_property
-    def sounds(self) -> dict[int, dict[int, tuple[tuple[str, str], ...]]]:
-        """For each item of words: by length, the codes of each word and the word."""
-        found: dict[int, dict[int, tuple[tuple[str, str], ...]]] = {}
-        for n, item in enumerate(self.items):
-            by_length: dict[int, list[tuple[str, str]]] = {}
-            for word in item.words if isinstance(item, Words) else ():
-                for code in readings(word):
-                    by_length.setdefault(len(code), []).append((code, word))
-            found[n] = {length: tuple(pairs) for length, pairs in by_length.items()}
-        return found
+    def sounds(self) -> tuple[Sounds, ...]:
+        """For each item how its words sound; items that are no words have none."""
+        return tuple(
+            sounds_of(item.words if isinstance(item, Words) else ()) for item in self.items
+        )
 
     @cached_property
     def codes(self) -> frozenset[str]:
         """The codes of all words of the pattern."""
-        return frozenset(
-            code
-            for by_length in self.sounds.values()
-            for pairs in by_length.values()
-            for code, _ in pairs
-        )
+        return frozenset(code for sounds in self.sounds for code in sounds.codes)
+
+    @cached_property
+    def tolerance(self) -> float:
+        """What a match by sound may cost at most."""
+        return allowed(self.syllables, 1, strong=self.style.strong)
+
+    @cached_property
+    def syllables(self) -> int:
+        """Syllables of the longest match, gaps and numbers left out."""
+        return sum(max(map(len, item.words)) for item in self.items if isinstance(item, Words))
 
     @cached_property
     def numeric(self) -> bool:
@@ -258,5 +260,4 @@ class Compiled:
     @cached_property
     def may_sound(self) -> bool:
         """Whether it can have syllables enough to be matched by sound at all."""
-        most = sum(max(map(len, item.words)) for item in self.items if isinstance(item, Words))
-        return self.style.phonetic and (self.style.strong or most >= SHORT)
+        return self.style.phonetic and (self.style.strong or self.syllables >= SHORT)

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from rules.compile import Compiled
 from rules.grammar import Builtin
 from rules.numbers import is_builtin, masked, number_spans
-from rules.plausible import WRONG, Piece, likeliest, plausible, spread
+from rules.plausible import WRONG, Piece, plausible, spread
 from rules.seeds import Halves, Seed, Seeds, Sower
 from rules.triggers import Trigger
 
@@ -92,7 +93,7 @@ class _Field:
         self.size = len(text)
 
 
-_Found = re.Match[str] | None
+_Side = re.Match[str] | None
 
 
 class _Reach(NamedTuple):
@@ -106,13 +107,21 @@ class _Reach(NamedTuple):
     groups: list[tuple[int, int, int]]
 
 
-def _follow(
-    seeds: Sequence[Seed], field: _Field, *, by_sound: bool
-) -> list[tuple[int, int, Trigger, _Reach]]:
+class _Core(NamedTuple):
+    """A core in a text with what was found round it; `whole`: all of its trigger was found."""
+
+    start: int
+    end: int
+    trigger: Trigger
+    whole: bool
+    reach: _Reach
+
+
+def _follow(seeds: Sequence[Seed], field: _Field, *, by_sound: bool) -> list[_Core]:
     """The seeds that the other items of their pattern follow and precede; most end here."""
     forward, backward, size = field.forward[by_sound], field.backward[by_sound], field.size
-    found: list[tuple[int, int, Trigger, _Reach]] = []
-    for start, end, lead, trigger in seeds:
+    found: list[_Core] = []
+    for start, end, lead, trigger, whole in seeds:
         halves = lead.halves or lead.load()
         after, before = halves
         later = earlier = None
@@ -124,12 +133,13 @@ def _follow(
             earlier = before.match(backward, size - start)
             if earlier is None:
                 continue
-        found.append((start, end, trigger, _reached((start, end), halves, (later, earlier), size)))
+        reach = _reached((start, end), halves, (later, earlier), size)
+        found.append(_Core(start, end, trigger, whole, reach))
     return found
 
 
 def _reached(
-    core: tuple[int, int], halves: Halves, matches: tuple[_Found, _Found], size: int
+    core: tuple[int, int], halves: Halves, matches: tuple[_Side, _Side], size: int
 ) -> _Reach:
     """The reach of a core, from what was found after and before it."""
     (low, high), (after, before), (later, earlier) = core, halves, matches
@@ -152,15 +162,15 @@ class _Search:
         self.pattern, self.field = pattern, field
         self.found: dict[tuple[int, int], Match] = {}
 
-    def all_of(self, reached: Sequence[tuple[int, int, Trigger, _Reach]]) -> list[Match]:
+    def all_of(self, reached: Sequence[_Core]) -> list[Match]:
         """All matches among cores with what was found round them."""
         text = self.field.text
-        for start, end, trigger, reach in reached:
-            if trigger.latin and self.inside_latin(start, trigger.text):
+        for start, end, trigger, whole, reach in reached:
+            if whole and trigger.latin and self.inside_latin(start, trigger.text):
                 continue
             if len(self.found) >= MAX_HITS:
                 break
-            written = trigger.whole and not trigger.side and text[start:end] == trigger.text
+            written = whole and not trigger.side and text[start:end] == trigger.text
             if written and self.by_characters(start, end, trigger, reach):
                 continue
             if self.pattern.may_sound:
@@ -215,13 +225,15 @@ class _Search:
         """Weigh a match by sound, from a trigger that is heard or nearly heard."""
         text, codes = self.field.text, self.field.codes
         pieces = _split(start, end, trigger, codes)
+        spare = self.pattern.tolerance - sum([piece.cost for piece in pieces])
         for n, a, b in reach.groups:
-            piece = self.piece(n, a, b)
+            piece = self.piece(n, a, b) if spare >= 0 else None
             if piece is None:
                 return
+            spare -= piece.cost
             pieces.append(piece)
-        pieces.sort(key=lambda piece: piece.start)
-        if plausible(pieces, text, strong=self.pattern.style.strong):
+        pieces.sort(key=_start)
+        if spare >= 0 and plausible(pieces, text, strong=self.pattern.style.strong):
             words = tuple((piece.start, piece.end, piece.word) for piece in pieces)
             cost = sum(piece.cost for piece in pieces)
             same = all(text[a:b] == word for a, b, word in words)
@@ -233,14 +245,11 @@ class _Search:
     def piece(self, n: int, start: int, end: int) -> Piece | None:
         """The word of an item that was most likely meant by what was heard."""
         item = self.pattern.items[n]
-        heard = self.field.text[start:end]
         if isinstance(item, Builtin):
+            heard = self.field.text[start:end]
             return Piece(start, end, heard, number=True) if is_builtin(item.name, heard) else None
-        words = self.pattern.sounds[n].get(end - start)
-        if words is None:
-            return None
-        cost, off, word = likeliest(self.field.codes[start:end], words)
-        return Piece(start, end, word, cost, off)
+        meant = self.pattern.sounds[n].likeliest(self.field.codes[start:end])
+        return None if meant is None else Piece(start, end, meant[2], meant[0], meant[1])
 
     def keep(self, match: Match) -> None:
         """Remember a match; of two at one place the cheaper one stays."""
@@ -249,25 +258,32 @@ class _Search:
             self.found[match.start, match.end] = match
 
 
+_start = attrgetter("start")
+
+
 def _split(start: int, end: int, trigger: Trigger, codes: str | None) -> list[Piece]:
     """The words of a trigger in their places; a missing or added syllable is in the longest."""
+    heard = trigger.code if codes is None else codes[start:end]
+    if len(trigger.words) == 1 and heard == trigger.code:
+        return [Piece(start, end, trigger.text)]
     shift = end - start - len(trigger.code)
     words = [word for word in trigger.words if word]
-    if len(words) == 1 or (codes is None and not shift):
+    if len(words) == 1 or not shift:
         longest = 0
     else:
         longest = max(range(len(words)), key=lambda n: (len(words[n]), -n))
     found: list[Piece] = []
-    at, meant_at = start, 0
+    at = start
     for n, word in enumerate(words):
         size = len(word) + (shift if n == longest else 0)
         cost, off = 0.0, 0
         if shift and n == longest:
             cost, off = WRONG, 1
-        elif codes is not None and not shift:
-            cost, off = spread(codes[at : at + size], trigger.code[meant_at : meant_at + size])
+        elif not shift and heard != trigger.code:
+            part = slice(at - start, at - start + size)
+            cost, off = spread(heard[part], trigger.code[part])
         found.append(Piece(at, at + size, word, cost, off))
-        at, meant_at = at + size, meant_at + len(word)
+        at += size
     return found
 
 

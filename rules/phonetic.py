@@ -166,10 +166,14 @@ def code_table() -> NDArray[np.uint16]:
     return table
 
 
+def units_of(text: str) -> NDArray[np.uint16]:
+    """The numbers of the characters of a text, none of them beyond the BMP."""
+    return np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
+
+
 def encode(text: str) -> str:
     """The text with each character replaced by its syllable code (same length)."""
-    units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
-    return code_table()[units].tobytes().decode("utf-16-le", "surrogatepass")
+    return code_table()[units_of(text)].tobytes().decode("utf-16-le", "surrogatepass")
 
 
 def is_code(char: str) -> bool:
@@ -249,7 +253,7 @@ class Echo:
     """A code string in which many needles are looked for."""
 
     def __init__(self, codes: str) -> None:
-        self._units = np.array([*map(ord, codes)], dtype=np.uint32)
+        self._units = units_of(codes).astype(np.uint32)
         size = len(_inventory()[0])
         places = self._units - CODE_BASE  # what lies below the codes wraps round to far above them
         self._columns = np.where(places < size, places, size)

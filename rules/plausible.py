@@ -1,14 +1,16 @@
 """Whether a match by sound may have been meant: its cost, and its sense as it was heard."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from operator import eq
 from typing import NamedTuple
 
 import rjieba
 
-from rules.compile import SHORT
 from rules.normalise import BREAKS
-from rules.phonetic import neighbours
+from rules.phonetic import neighbours, readings
+
+SHORT = 3
+"""Syllables from which a pattern matches by sound."""
 
 NEAR, WRONG = 0.5, 1.0
 REPAIRABLE, STRETCHABLE, LONG = 4, 5, 6
@@ -24,6 +26,9 @@ EVERYDAY = frozenset(
 
 ALONE = EVERYDAY | frozenset("看见听买卖拿送走回进出开收交坐吃笑真快慢早晚新老高长住接转发查办写算")
 """Characters that a word of one character is not heard as: 我看你态度还行 is no 砍."""
+
+HELD = 1024
+"""Answers that are kept for an item before they are worked out anew."""
 
 AROUND = 8
 """Characters round a match that are cut into words with it."""
@@ -53,15 +58,38 @@ def spread(heard: str, meant: str) -> tuple[float, int]:
     return cost, off
 
 
-def likeliest(heard: str, words: Sequence[tuple[str, str]]) -> tuple[float, int, str]:
-    """Of words (code, word) as long as what was heard the one most likely meant.
+class Sounds:
+    """The words of an item by their codes: which of them was most likely meant by what is heard."""
 
-    Gives its cost, the syllables that are off, and the word.
-    """
-    for meant, word in words:
-        if meant == heard:
+    __slots__ = ("_by_code", "_by_length", "_held")
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._by_code: dict[str, str] = {}
+        self._by_length: dict[int, list[tuple[str, str]]] = {}
+        self._held: dict[str, tuple[float, int, str] | None] = {}
+        for word in words:
+            for code in readings(word):
+                self._by_code.setdefault(code, word)
+                self._by_length.setdefault(len(code), []).append((code, word))
+
+    @property
+    def codes(self) -> Iterable[str]:
+        """The codes of all words."""
+        return self._by_code.keys()
+
+    def likeliest(self, heard: str) -> tuple[float, int, str] | None:
+        """Cost, syllables that are off, and the word; None where no word is as long as this."""
+        word = self._by_code.get(heard)
+        if word is not None:
             return 0.0, 0, word
-    return min((*spread(heard, meant), word) for meant, word in words)
+        if heard not in self._held:
+            if len(self._held) >= HELD:
+                self._held.clear()
+            words = self._by_length.get(len(heard), ())
+            self._held[heard] = min(
+                ((*spread(heard, meant), word) for meant, word in words), default=None
+            )
+        return self._held[heard]
 
 
 def plausible(pieces: Sequence[Piece], text: str, *, strong: bool) -> bool:
@@ -72,7 +100,7 @@ def plausible(pieces: Sequence[Piece], text: str, *, strong: bool) -> bool:
         syllables += len(piece.word)
         cost += piece.cost
         off += piece.off
-    if cost > _allowed(syllables, off, strong=strong):
+    if cost > allowed(syllables, off, strong=strong):
         return False
     if not strong:
         same = sum([_same(piece, text) for piece in words])
@@ -128,12 +156,12 @@ def _hold(stretches: Sequence[Sequence[Piece]], syllables: int, cost: float, tex
             written = text[piece.start : piece.end] == piece.word
             if together == 1 and not written and (syllables < LONG or cost):
                 return False
-            if piece.cost > _limit(len(piece.word), together, syllables):
+            if piece.cost > limit(len(piece.word), together, syllables):
                 return False
     return True
 
 
-def _limit(length: int, together: int, syllables: int) -> float:
+def limit(length: int, together: int, syllables: int) -> float:
     """What one word may cost: a short word that is not there is no word at all."""
     if together <= 2:  # noqa: PLR2004
         return NEAR if syllables >= LONG and length == 2 else 0.0  # noqa: PLR2004
@@ -146,7 +174,7 @@ def _limit(length: int, together: int, syllables: int) -> float:
     return WRONG if length <= STRETCHABLE else WRONG + NEAR
 
 
-def _allowed(syllables: int, off: int, *, strong: bool) -> float:
+def allowed(syllables: int, off: int, *, strong: bool) -> float:
     """What a match of so many syllables, so many of them off, may cost; -1: none at all."""
     if syllables < SHORT:
         return 0.0 if strong else -1.0

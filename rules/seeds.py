@@ -1,19 +1,28 @@
 """Where patterns may stand in a text: what two passes of automata set off, damaged words too."""
 
+from array import array
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
 import daachorse
+import numpy as np
+from numpy.typing import NDArray
 
 from rules.compile import Compiled, Half
-from rules.normalise import BREAKS
-from rules.phonetic import distance
+from rules.normalise import BREAKS, TURN
+from rules.phonetic import distance, units_of
 from rules.plausible import STRETCHABLE, WRONG
-from rules.triggers import Trigger, plan
+from rules.sieve import Places, Sieve, spread_out
+from rules.triggers import Sign, Trigger, signs
 
 MAX_SEEDS = 5000
 """Places of one pattern in one text that are followed."""
+
+FEW = 60
+"""So many places are followed without asking first what stands round them."""
+
+LONGEST = 8
+"""Codes of a trigger that a first look at damage compares."""
 
 Halves = tuple[Half | None, Half | None]
 
@@ -33,105 +42,134 @@ class Lead:
         return self.halves
 
 
-Seed = tuple[int, int, Lead, Trigger]
-"""Where a core starts and where it ends, and what set it off."""
+Seed = tuple[int, int, Lead, Trigger, bool]
+"""Where a core starts and ends, what set it off, and whether all of the trigger was found."""
 
 Seeds = dict[int, list[Seed]]
-_Aims = tuple[tuple[int, Lead, Trigger], ...]
-
-
-class _Load(NamedTuple):
-    """What one string sets off: whole triggers, and words that it may be an intact part of.
-
-    Of such a word: its code, where in it the string stands, and its triggers.
-    """
-
-    whole: _Aims
-    parts: tuple[tuple[str, int, _Aims], ...]
 
 
 class _Pass:
-    """One automaton and what its strings set off."""
+    """One automaton and, for each of its strings, the triggers that it announces."""
 
-    def __init__(self, planned: dict[str, set[Trigger]], leads: "_Leads") -> None:
-        ordered = sorted(planned)
-        self.loads = tuple(_load(sorted(planned[text]), leads) for text in ordered)
-        self.automaton = daachorse.CharwiseDoubleArrayAhoCorasick(ordered) if ordered else None
+    def __init__(self) -> None:
+        self._strings: dict[str, int] = {}
+        self._owners, self._triggers, self._offsets = array("i"), array("i"), array("i")
 
-    def find(self, text: str, codes: str, seeds: Seeds) -> None:
-        """Add what the strings in the text set off, by pattern.
+    def add(self, sign: Sign, trigger: int) -> None:
+        """Look for a sign of the trigger with this number."""
+        self._owners.append(self._strings.setdefault(sign.string, len(self._strings)))
+        self._triggers.append(trigger)
+        self._offsets.append(sign.offset)
 
-        Whether a damaged word may stand somewhere is asked once, however many patterns hold it.
-        """
-        if self.automaton is None:
-            return
-        loads = self.loads
-        for place, found_end, n in self.automaton.find_overlapping(text):
-            whole, parts = loads[n]
-            for number, lead, trigger in whole:
-                held = seeds[number]
-                if len(held) < MAX_SEEDS:
-                    held.append((place, found_end, lead, trigger))
-            for code, offset, aims in parts:
-                start = place - offset
-                end = damaged(codes, start, code, stretch=not offset) if start >= 0 else None
-                if end is not None:
-                    for number, lead, trigger in aims:
-                        held = seeds[number]
-                        if len(held) < MAX_SEEDS:
-                            held.append((start, end, lead, trigger))
+    def close(self) -> "_Pass":
+        """Build the automaton; no sign may be added after it."""
+        owners, triggers, offsets = map(np.array, (self._owners, self._triggers, self._offsets))
+        order = np.lexsort((offsets, triggers, offsets >= 0, owners))
+        self.triggers, self.offsets = triggers[order], offsets[order]
+        self.counts = np.bincount(owners, minlength=len(self._strings)).astype(np.int32)
+        self.first = (self.counts.cumsum() - self.counts).astype(np.int32)
+        strings = list(self._strings)
+        self.automaton = daachorse.CharwiseDoubleArrayAhoCorasick(strings) if strings else None
+        del self._strings, self._owners, self._triggers, self._offsets
+        return self
 
-
-class _Leads:
-    """The leads of a matcher, one for each core of a pattern."""
-
-    def __init__(self, patterns: Sequence[Compiled]) -> None:
-        self._patterns = patterns
-        self._held: dict[tuple[int, int, int], Lead] = {}
-
-    def of(self, trigger: Trigger) -> Lead:
-        """The lead of a trigger."""
-        key = trigger.pattern, trigger.first, trigger.last
-        if key not in self._held:
-            pattern = self._patterns[trigger.pattern]
-            self._held[key] = Lead(pattern, trigger.first, trigger.last)
-        return self._held[key]
-
-
-def _load(triggers: Sequence[Trigger], leads: _Leads) -> _Load:
-    if len(triggers) == 1:
-        (trigger,) = triggers
-        only = ((trigger.pattern, leads.of(trigger), trigger),)
-        return (
-            _Load(only, ()) if trigger.whole else _Load((), ((trigger.code, trigger.offset, only),))
-        )
-    whole: list[tuple[int, Lead, Trigger]] = []
-    parts: dict[tuple[str, int], list[tuple[int, Lead, Trigger]]] = defaultdict(list)
-    for trigger in triggers:
-        aims = whole if trigger.whole else parts[trigger.code, trigger.offset]
-        aims.append((trigger.pattern, leads.of(trigger), trigger))
-    return _Load(
-        tuple(whole), tuple((code, offset, tuple(aims)) for (code, offset), aims in parts.items())
-    )
+    def find(self, text: str) -> tuple[Places, Places, Places]:
+        """The triggers announced in a text: their numbers, where they start, their offsets."""
+        hits = self.automaton.find_overlapping(text) if self.automaton else ()
+        if not hits:
+            nothing = np.zeros(0, dtype=np.int64)
+            return nothing, nothing, nothing
+        places, _, strings = (np.array(column) for column in zip(*hits, strict=True))
+        counts = self.counts[strings]
+        at = spread_out(self.first[strings], counts)
+        offsets = self.offsets[at]
+        return self.triggers[at], places.repeat(counts) - np.maximum(offsets, 0), offsets
 
 
 class Sower:
     """Both automata of a set of patterns, over characters and over syllable codes."""
 
     def __init__(self, patterns: Sequence[Compiled]) -> None:
-        planned: tuple[dict[str, set[Trigger]], ...] = (defaultdict(set), defaultdict(set))
+        self.characters, self.syllables = _Pass(), _Pass()
+        self._triggers: list[Trigger] = []
+        cores: dict[tuple[int, int, int], int] = {}
+        leads = array("i")
         for n, pattern in enumerate(patterns):
-            for by_sound, text, trigger in plan(n, pattern):
-                planned[by_sound][text].add(trigger)
-        leads = _Leads(patterns)
-        self.characters, self.syllables = (_Pass(part, leads) for part in planned)
+            for sign in sorted(signs(n, pattern), key=lambda sign: sign.trigger):
+                trigger = sign.trigger
+                if not self._triggers or self._triggers[-1] != trigger:
+                    self._triggers.append(trigger)
+                    leads.append(cores.setdefault(trigger[:3], len(cores)))
+                automaton = self.syllables if sign.by_sound else self.characters
+                automaton.add(sign, len(self._triggers) - 1)
+        self.characters.close()
+        self.syllables.close()
+        self._leads = [Lead(patterns[n], first, last) for n, first, last in cores]
+        self._lead_of = np.array(leads, dtype=np.int64)
+        self._sizes = np.array([len(t.code) for t in self._triggers], dtype=np.int64)
+        self._spelled = _spellings(self._triggers)
+        self._sieve = Sieve([(patterns[n], first, last) for n, first, last in cores])
 
     def seeds(self, text: str, codes: str) -> Seeds:
         """What the text sets off, by pattern."""
         seeds: Seeds = defaultdict(list)
-        self.characters.find(text, codes, seeds)
-        self.syllables.find(codes, codes, seeds)
+        triggers, leads = self._triggers, self._leads
+        ends: dict[tuple[int, str], int | None] = {}
+        for n, start, known, core, offset in self._worth_following(text, codes):
+            trigger, end = triggers[n], known
+            if end < 0:  # asked once, however many patterns hold the word
+                key = start, trigger.code
+                if key not in ends:
+                    ends[key] = damaged(codes, start, trigger.code, stretch=not offset)
+                found = ends[key]
+                if found is None:
+                    continue
+                end = found
+            held = seeds[trigger.pattern]
+            if len(held) < MAX_SEEDS:
+                held.append((start, end, leads[core], trigger, offset < 0))
         return seeds
+
+    def _worth_following(self, text: str, codes: str) -> Iterable[tuple[int, int, int, int, int]]:
+        """Trigger, start, end, core and offset where other words of the pattern may stand, too.
+
+        The end is -1 where the damage needs a closer look.
+        """
+        found = zip(self.characters.find(text), self.syllables.find(codes), strict=True)
+        triggers, starts, offsets = map(np.concatenate, found)
+        cores, ends = self._lead_of[triggers], starts + self._sizes[triggers]
+        kept = (starts >= 0).nonzero()[0]
+        if len(kept) > FEW:
+            columns = (column[kept] for column in (cores, starts, ends, 1 * (offsets >= 0)))
+            kept = kept[self._sieve.passing(text, codes, *columns)]
+        columns = (column[kept] for column in (triggers, starts, ends, cores, offsets))
+        triggers, starts, ends, cores, offsets = columns
+        parts = (offsets >= 0).nonzero()[0]
+        if len(parts):
+            slight = self._slightly_damaged(codes, triggers[parts], starts[parts])
+            ends[parts[~slight]] = -1
+        lists = (column.tolist() for column in (triggers, starts, ends, cores, offsets))
+        return zip(*lists, strict=True)
+
+    def _slightly_damaged(self, codes: str, triggers: Places, starts: Places) -> NDArray[np.bool_]:
+        """Whether just one syllable of a trigger is another one; long words are not looked at."""
+        units, meant = units_of(codes + TURN * LONGEST), self._spelled[triggers]
+        heard = units[starts[:, None] + np.arange(LONGEST)]
+        wrong = (heard != meant) & (meant > 0)
+        broken = (wrong & (heard[..., None] == _BREAK_UNITS).any(axis=-1)).any(axis=1)
+        slight: NDArray[np.bool_] = (
+            (wrong.sum(axis=1) == 1) & ~broken & (self._sizes[triggers] <= LONGEST)
+        )
+        return slight
+
+
+_BREAK_UNITS = units_of(BREAKS)
+
+
+def _spellings(triggers: Sequence[Trigger]) -> NDArray[np.uint16]:
+    """The first codes of each trigger, a row each, filled up with zeros."""
+    padded = "".join(trigger.code[:LONGEST].ljust(LONGEST, "\0") for trigger in triggers)
+    return units_of(padded).reshape(-1, LONGEST)
 
 
 def damaged(codes: str, start: int, meant: str, *, stretch: bool) -> int | None:

@@ -2,22 +2,23 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from rules.compile import SHORT, Compiled
+from rules.compile import Compiled
 from rules.grammar import Words
 from rules.ordinary import commonness
 from rules.phonetic import neighbours, readings
+from rules.plausible import REPAIRABLE, SHORT
 
 CORE_WORDS = 800
 """A trigger may stand for this many combinations of words at most."""
 
+_SOUND = True
+
 SIDE_WORDS = 80
 SIDE_COST = 0.5
 """A second run of words triggers, too, if heard less often than this in 1,000 characters."""
-
-REPAIRABLE = 4
-"""Syllables from which a word survives a wrong syllable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +32,29 @@ class Core:
     cost: float
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Trigger:
-    """A string of a core: `words` split by item; `offset` says where in it the found part stands.
-
-    `whole`: all of it was found; otherwise it is what may have been meant. `side`: not the first
-    core.
-    """
+class Trigger(NamedTuple):
+    """A string of a core: `words` are its words, item by item; `side`: not of the first core."""
 
     pattern: int
     first: int
     last: int
     words: tuple[str, ...]
     code: str
-    offset: int = 0
-    whole: bool = True
-    side: bool = False
-    text: str = ""
-    latin: bool = False
-    size: int = field(init=False, compare=False)
+    side: bool
+    text: str
+    latin: bool
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "size", len(self.code))
+
+class Sign(NamedTuple):
+    """What an automaton looks for, over syllables or characters, and which trigger it announces.
+
+    `offset` says where in the word it stands that may have been meant; -1: it is all of the word.
+    """
+
+    by_sound: bool
+    string: str
+    trigger: Trigger
+    offset: int = -1
 
 
 def _runs(pattern: Compiled) -> Iterator[tuple[int, int]]:
@@ -119,47 +121,31 @@ def cores(pattern: Compiled) -> tuple[Core, ...]:
     return (found[0], *side)
 
 
-def plan(n: int, pattern: Compiled) -> Iterator[tuple[bool, str, Trigger]]:
-    """What the automata look for: over syllables or not, the string, and what it sets off."""
+def signs(n: int, pattern: Compiled) -> Iterator[Sign]:
+    """What the automata look for on behalf of the pattern with this number."""
     for place, core in enumerate(cores(pattern)):
         for words in core.strings:
-            word = "".join(words)
-            latin = word[0].isascii() or word[-1].isascii()
-            if not pattern.style.phonetic or len(word) == 1:
-                if not place:
-                    yield (
-                        False,
-                        word,
-                        Trigger(
-                            n,
-                            core.first,
-                            core.last,
-                            words,
-                            readings(word)[0],
-                            text=word,
-                            latin=latin,
-                        ),
-                    )
+            text = "".join(words)
+            latin = text[0].isascii() or text[-1].isascii()
+            silent = not pattern.style.phonetic or len(text) == 1
+            if silent and place:
                 continue
-            for code in readings(word):
-                whole = Trigger(
-                    n, core.first, core.last, words, code, side=place > 0, text=word, latin=latin
-                )
-                yield True, code, whole
-                if not place:
-                    yield from _damaged(whole)
+            for code in readings(text)[:1] if silent else readings(text):
+                trigger = Trigger(n, core.first, core.last, words, code, place > 0, text, latin)
+                yield Sign(not silent, text if silent else code, trigger)
+                if not silent and not place:
+                    yield from _damaged(trigger)
 
 
-def _damaged(whole: Trigger) -> Iterator[tuple[bool, str, Trigger]]:
+def _damaged(trigger: Trigger) -> Iterator[Sign]:
     """What is still heard of a word when one syllable is wrong."""
-    code, length = whole.code, len(whole.code)
-    fields = (whole.pattern, whole.first, whole.last, whole.words, code)
+    code, length = trigger.code, len(trigger.code)
     if length == SHORT:
         near = neighbours()
         for at, syllable in enumerate(code):
             for other in near.get(syllable, ""):
-                yield True, code[:at] + other + code[at + 1 :], Trigger(*fields, 0, whole=False)
+                yield Sign(_SOUND, code[:at] + other + code[at + 1 :], trigger, 0)
     elif length >= REPAIRABLE:
         part = max(SHORT, (length + 1) // 2)
-        yield True, code[:part], Trigger(*fields, 0, whole=False)
-        yield True, code[-part:], Trigger(*fields, length - part, whole=False)
+        yield Sign(_SOUND, code[:part], trigger, 0)
+        yield Sign(_SOUND, code[-part:], trigger, length - part)
