@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Protocol
 
 from rules.events import Case, Speaker
@@ -45,18 +44,6 @@ class Turn:
     trusted: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
-    """A sum of money that somebody named, in CNY.
-
-    `approximate` where 多, 左右, 约, 几 … stand by it.
-    """
-
-    amount: Decimal
-    approximate: bool
-    at: Span
-
-
 class Words(Protocol):
     """What the engine can say of the words of a contact."""
 
@@ -65,9 +52,6 @@ class Words(Protocol):
 
     def turns(self, contact: Contact) -> tuple[Turn, ...]:
         """The turns of the contact, in order; a message is one turn of the collector."""
-
-    def sums(self, contact: Contact) -> tuple[Sum, ...]:
-        """The sums of money named in the contact, in order."""
 
     def sounds(self, needle: str, contact: Contact, *, turns: int | None) -> Span | None:
         """The first place where the collector says something that sounds like `needle`."""
@@ -94,10 +78,6 @@ class ContactContext:
     def turns(self, contact: Contact | None = None) -> tuple[Turn, ...]:
         """Turns of this contact, or of another one of the history."""
         return self.words.turns(contact or self.contact)
-
-    def sums(self, contact: Contact | None = None) -> tuple[Sum, ...]:
-        """Sums of money named in this contact, or in another one of the history."""
-        return self.words.sums(contact or self.contact)
 
     def sounds(self, needle: str, *, turns: int | None = None) -> Span | None:
         """Where the collector says something like `needle` in its first `turns`."""

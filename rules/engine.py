@@ -9,7 +9,7 @@ from typing import Any
 
 from rules.citation import may_cite
 from rules.compose import Scene, holds
-from rules.context import ContactContext, Span, Sum, Turn
+from rules.context import ContactContext, Span, Turn
 from rules.document import Voice
 from rules.events import Case, Channel, Interaction, Mode, Speaker
 from rules.flaws import flaws_of, talked
@@ -60,10 +60,6 @@ class _Ledger:
     def turns(self, contact: Contact) -> tuple[Turn, ...]:
         """The turns of a contact."""
         return self.hearing(contact).turns()
-
-    def sums(self, contact: Contact) -> tuple[Sum, ...]:
-        """The sums of money named in a contact."""
-        return self.hearing(contact).sums()
 
     def sounds(self, needle: str, contact: Contact, *, turns: int | None) -> Span | None:
         """Where the collector says something like the needle."""

@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
 
 from rules.compile import Compiled
-from rules.context import Span, Sum, Turn
+from rules.context import Span, Turn
 from rules.document import Document, Side, Voice
 from rules.events import Segment, Speaker
 from rules.guards import Place, first_objection
 from rules.match import Match, Scan
 from rules.model import Contact, Disposition, Severity
-from rules.numbers import sums as sums_in
 from rules.phonetic import encode
 from rules.rule import Entry, Pack, WordsCondition
 
@@ -193,15 +191,6 @@ class Hearing:
     def turns(self) -> tuple[Turn, ...]:
         """The turns of the contact."""
         return self.document.turns
-
-    def sums(self) -> tuple[Sum, ...]:
-        """The sums of money that anybody named, in order of turns."""
-        found: list[tuple[tuple[int, int], Sum]] = []
-        for voice in (Voice.COLLECTOR, Voice.PARTY):
-            for start, end, value, rough in sums_in(self.document.side(voice).text):
-                span = self.document.span(voice, start, end)
-                found.append(((span.turn, start), Sum(Decimal(value), rough, span)))
-        return tuple(item for _, item in sorted(found, key=lambda pair: pair[0]))
 
     def sounds(self, needle: str, turns: int | None) -> Span | None:
         """The first place where the collector says what sounds like the needle, near enough."""

@@ -54,6 +54,10 @@ def test_every_number_that_is_read_out_is_understood(value: int) -> None:
         ("叁万伍仟元整", "35000"),
         ("￥3,000", "3000"),
         ("欠款9980", "9980"),
+        ("两万三", "23000"),
+        ("两万零三", "20003"),
+        ("2.5万", "25000"),
+        ("一百零五块", "105"),
     ],
 )
 def test_a_sum_has_one_value(text: str, value: str) -> None:
@@ -65,6 +69,7 @@ def test_a_sum_has_one_value(text: str, value: str) -> None:
     ("text", "low", "high"),
     [
         ("八千多", 8000, 9000),
+        ("八万多", 80000, 90000),
         ("三万多块", 30000, 40000),
         ("十几万", 100000, 200000),
         ("两三千", 2000, 3000),
@@ -94,6 +99,8 @@ def test_a_vague_sum_is_a_range(text: str, low: int, high: int) -> None:
         "按零转人工",
         "我上三年级",
         "第577条",
+        "13800000001",
+        "分三期",
     ],
 )
 def test_other_figures_are_no_sums(text: str) -> None:

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.normalise import normalise, plain
-from rules.numbers import sums
 from rules.phonetic import encode, is_code
 
 
@@ -56,28 +55,3 @@ def test_the_map_is_ordered_and_inside_the_text(raw: str) -> None:
     assert len(text) == len(starts) == len(ends) == len(encode(text))
     assert all(0 <= a < b <= len(raw) for a, b in zip(starts, ends, strict=True))
     assert all(a < b for a, b in itertools.pairwise(starts))
-
-
-@pytest.mark.parametrize(
-    ("text", "amount", "rough"),
-    [
-        ("一万两千八百六十块三毛五", "12860.35", False),
-        ("两万三", "23000", False),
-        ("两万零三", "20003", False),
-        ("12860.35元", "12860.35", False),
-        ("2.5万", "25000.0", False),
-        ("八万多", "80000", True),
-        ("一百零五块", "105", False),
-    ],
-)
-def test_sums_are_read_as_spoken_and_as_written(text: str, amount: str, *, rough: bool) -> None:
-    ((start, end, value, only_rough),) = sums(text)
-
-    assert str(value) == amount
-    assert only_rough is rough
-    assert text[start:end][:2] == text[:2]
-
-
-@pytest.mark.parametrize("text", ["6月3日", "分三期", "尾号4471的卡", "13800000001"])
-def test_other_numbers_are_no_sums(text: str) -> None:
-    assert list(sums(text)) == []
