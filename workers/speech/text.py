@@ -5,7 +5,8 @@ from functools import lru_cache
 
 import opencc
 
-from rules.numbers import BUILTINS, value_of
+from rules.claims import chinese_number
+from rules.numbers import BUILTINS
 
 WIDE = str.maketrans({",": "，", "?": "？", "!": "！", ";": "；"})
 SENTENCE_STOP = re.compile(r"(?<=[\u4e00-\u9fff])\.(?=\s|$)")
@@ -69,7 +70,7 @@ def _in_figures(found: re.Match[str]) -> str:
     if _RUN.fullmatch(body):
         return body.translate(_FIGURES)
     vague = _VAGUE.search(body.replace("零", "")) and not _RUN.fullmatch(body)
-    value = None if vague or not _NUMBER.fullmatch(body) else value_of(body)
+    value = None if vague or not _NUMBER.fullmatch(body) else chinese_number(body)
     if value is None or body.isascii():
         return found[0]
     return f"{value.normalize():f}%" if share else f"{value.normalize():f}"
