@@ -179,7 +179,7 @@ def main(
     ],
     engine: Annotated[list[str] | None, typer.Option(help="Repeatable; both by default.")] = None,
     codec: Annotated[list[str] | None, typer.Option(help="Repeatable; all by default.")] = None,
-    calls: Annotated[int, typer.Option(min=0, help="Only the first N calls; 0: all.")] = 0,
+    calls: Annotated[int, typer.Option(min=0, help="Only N calls, evenly spread; 0: all.")] = 0,
     cache: Annotated[Path, typer.Option(help="Where what was heard is kept.")] = Path("var/heard"),
 ) -> None:
     """Hear every call through every codec; one JSON line a row on standard output."""
@@ -191,7 +191,8 @@ def main(
     corpus, pack = read_corpus(folder), load_pack()
     said = read_said(folder / "audio" / "reference.jsonl")
     events = [event for event in recordings(folder) if event.data.interaction_id in said]
-    events = events[: calls or len(events)]
+    count = min(calls, len(events)) or len(events)
+    events = [events[at * len(events) // count] for at in range(count)]
     rows: list[Row] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=_console) as progress:
