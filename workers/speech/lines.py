@@ -11,7 +11,7 @@ from workers.speech.clips import Clip
 from workers.speech.decode import RATE
 from workers.speech.engines import Heard, Word
 from workers.speech.text import CLOSING, letters_of, simplified, tidy
-from workers.speech.trust import judge, loops, without_loops
+from workers.speech.trust import judge, loops, unlikely, without_loops
 from workers.speech.voice import Stretch
 
 # How far from a pause the model's time of a word may lie (seconds).

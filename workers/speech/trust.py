@@ -2,7 +2,9 @@
 
 import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from workers.speech.engines.protocol import Heard
 
@@ -25,6 +27,9 @@ SLOWEST = 0.25
 LONG_ENOUGH = 4.0
 SPOKEN_AT_ONCE = 6
 SHORTEST_CLAUSE = 4
+# Lines that were really said lie above 0.4, even badly heard ones; a short 是我 may lie anywhere.
+UNLIKELY_WORDS = 0.3
+JUDGED_LETTERS = 4
 ECHOED_SHARE = 0.8
 
 
@@ -64,6 +69,13 @@ def loops(text: str) -> list[str]:
     if compression(words) > MOST_COMPRESSED:
         doubts.append("compressible")
     return doubts
+
+
+def unlikely(probabilities: Sequence[float]) -> list[str]:
+    """Return the doubt that a line raises whose letters the sound hardly supports."""
+    if len(probabilities) >= JUDGED_LETTERS and fmean(probabilities) < UNLIKELY_WORDS:
+        return ["unlikely_words"]
+    return []
 
 
 def compression(text: str) -> float:
