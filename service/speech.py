@@ -5,9 +5,10 @@ what was used is stored with the transcript. Words heard only with this help are
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func
@@ -43,6 +44,12 @@ def find_bias(session: Session) -> Bias:
     if row is None:
         return NO_BIAS
     return Bias(row.revision, row.set_at, row.prompt, tuple(row.hotwords))
+
+
+def shown_parameters(parameters: Mapping[str, Any], *, to_agency: bool) -> dict[str, Any]:
+    """The parameters of a transcript; an agency's are without the lender's own words."""
+    hidden = {"prompt", "hotwords"} if to_agency else frozenset()
+    return {key: value for key, value in parameters.items() if key not in hidden}
 
 
 def set_bias(

@@ -6,7 +6,9 @@ from uuid import UUID
 from sqlmodel import Session
 
 from service.errors import NotFoundError
+from service.models import Actor
 from service.read import InteractionDetail, Period, get_interaction, get_transcript
+from service.speech import shown_parameters
 from service.storage import store
 from service.vcon import Content, write_vcon
 
@@ -16,16 +18,18 @@ def export_vcon(
     interaction_id: UUID,
     *,
     period: Period | None = None,
-    is_masked: bool = False,
+    to: Actor = Actor.LENDER,
     has_audio: bool = False,
 ) -> dict[str, Any]:
     """The interaction with its words and current verdict; with `has_audio` the bytes we hold too.
 
-    Raises `NotFoundError` where the interaction is not there for this caller.
+    A regulator's copy has no numbers and names of those reached, an agency's none of the lender's
+    own words for the speech engine. Raises `NotFoundError` where it is not there for this caller.
     """
     detail = get_interaction(session, interaction_id, period=period)
     event = detail.event.body
-    engine, transcript = _transcript(session, interaction_id, period)
+    to_agency = to is Actor.AGENCY
+    engine, transcript = _transcript(session, interaction_id, period, to_agency=to_agency)
     return write_vcon(
         Content(
             uuid=str(interaction_id),
@@ -35,13 +39,13 @@ def export_vcon(
             engine=engine,
             verdict=_verdict(detail),
             audio=_audio(detail) if has_audio else None,
-            is_masked=is_masked,
+            is_masked=to is Actor.REGULATOR,
         )
     )
 
 
 def _transcript(
-    session: Session, interaction_id: UUID, period: Period | None
+    session: Session, interaction_id: UUID, period: Period | None, *, to_agency: bool
 ) -> tuple[str | None, dict[str, Any] | None]:
     try:
         heard, segments = get_transcript(session, interaction_id, period=period)
@@ -52,7 +56,7 @@ def _transcript(
     return heard.engine, {
         "segments": segments,
         "model_digest": heard.model_digest,
-        "parameters": heard.parameters,
+        "parameters": shown_parameters(heard.parameters, to_agency=to_agency),
         "flags": heard.flags,
         "decoded_seconds": heard.decoded_seconds,
         "untrusted_share": heard.untrusted_share,

@@ -48,7 +48,7 @@ def hear(work: Hearing) -> Heard:
             engine=config.engine,
             model=config.model,
             on_progress=progress.set,
-            options=_options(work.bias),
+            options=options_of(work.bias),
             done=[_piece(piece) for piece in work.pieces],
             on_piece=lambda piece: _keep(work, piece, progress),
         )
@@ -63,7 +63,7 @@ def hear(work: Hearing) -> Heard:
     )
 
 
-def _options(bias: Bias) -> "EngineOptions | None":
+def options_of(bias: Bias) -> "EngineOptions | None":
     """The engine's options with the lender's words in them; None where it has set none."""
     if not bias.prompt and not bias.hotwords:
         return None

@@ -63,7 +63,8 @@ def get_transcript(
 ) -> TranscriptOut:
     """Show what was said: the sender's transcript, or what the speech engine heard."""
     row, segments = read.get_transcript(session, interaction, period=view.period)
-    return TranscriptOut.of(interaction, row, segments)
+    to_agency = view.principal.actor is Actor.AGENCY
+    return TranscriptOut.of(interaction, row, segments, to_agency=to_agency)
 
 
 class VconResponse(JSONResponse):
@@ -75,6 +76,6 @@ class VconResponse(JSONResponse):
 @router.get("/{interaction}/vcon", response_class=VconResponse)
 def get_vcon(session: TenantSession, view: CurrentView, interaction: InteractionKey) -> Response:
     """Give one interaction as a vCon; a regulator's has no numbers and names of those reached."""
-    is_masked = view.principal.actor is Actor.REGULATOR
-    found = export_vcon(session, interaction, period=view.period, is_masked=is_masked)
+    actor = view.principal.actor
+    found = export_vcon(session, interaction, period=view.period, to=actor)
     return VconResponse(found)

@@ -18,6 +18,7 @@ from service.models import (
     VerdictRow,
 )
 from service.read import InteractionDetail
+from service.speech import shown_parameters
 
 
 class Out(BaseModel):
@@ -202,14 +203,19 @@ class TranscriptOut(Out):
 
     @classmethod
     def of(
-        cls, interaction: UUID, row: TranscriptRow | None, segments: list[dict[str, Any]]
+        cls,
+        interaction: UUID,
+        row: TranscriptRow | None,
+        segments: list[dict[str, Any]],
+        *,
+        to_agency: bool,
     ) -> "TranscriptOut":
         """Show the engine's transcript or the sender's own."""
         return cls(
             interaction=interaction,
             engine=row.engine if row else None,
             model_digest=row.model_digest if row else None,
-            parameters=row.parameters if row else {},
+            parameters=shown_parameters(row.parameters, to_agency=to_agency) if row else {},
             flags=row.flags if row else [],
             decoded_seconds=row.decoded_seconds if row else None,
             untrusted_share=row.untrusted_share if row else 0.0,

@@ -12,6 +12,7 @@ from rules.events import Segment, Speaker, Word
 from service.clock import now
 from service.db import tenant_session
 from service.models import InteractionRow, TranscriptPiece
+from service.speech import Bias
 from service.transcribe import (
     Heard,
     Hearing,
@@ -32,6 +33,8 @@ from tests.factories import (
     post_event,
     put_recording,
 )
+from workers.hearing import options_of
+from workers.speech.engines import EngineOptions
 
 AUDIO, OTHER = b"a long recording" * 20, b"another one" * 20
 DOC = {"lines": [{"start": 1.0, "text": "您好", "avg_logprob": -0.0, "far": 1e-07}]}
@@ -147,7 +150,15 @@ def heard() -> Heard:
     said = Segment(speaker=Speaker.COLLECTOR, start=0, end=2, text="您好", words=(word,))
     doubted = Segment.model_validate({**said.model_dump(), "trusted": False, "doubts": ["loop"]})
     segments = (said, doubted)
-    return Heard(segments, "openai-whisper", "0" * 64, {"beam": 1}, 60.0, 0.5, ("clipped",))
+    return Heard(
+        segments,
+        "openai-whisper",
+        "0" * 64,
+        {"beam": 1, "hotwords": ["汇民银行"]},
+        60.0,
+        0.5,
+        ("clipped",),
+    )
 
 
 def test_deaths_before_a_stored_piece_do_not_count(lender: Lender, work: Hearing) -> None:
@@ -209,7 +220,7 @@ def test_an_agency_sees_no_pieces(lender: Lender, agency: Sender, work: Hearing)
 
 
 def test_flags_words_and_parameters_are_shown_and_the_flaw_is_judged(
-    client: TestClient, lender: Lender, work: Hearing, run_jobs: Any
+    client: TestClient, lender: Lender, agency: Sender, work: Hearing, run_jobs: Any
 ) -> None:
     with tenant_session(lender.id) as session:
         store_transcript(session, work, heard(), now=now())
@@ -222,7 +233,10 @@ def test_flags_words_and_parameters_are_shown_and_the_flaw_is_judged(
     assert found["outcome"] == "inconclusive"
     assert "recording_clipped" in found["verdict"]["reasons"]
     assert found["verdict"]["untrusted_share"] == said["untrusted_share"] == 0.5
-    assert said["parameters"] == {"beam": 1}
+    assert said["parameters"] == {"beam": 1, "hotwords": ["汇民银行"]}
+    for way in ("transcript", "vcon"):
+        told = client.get(f"/v1/interactions/{found['id']}/{way}", headers=agency.auth)
+        assert (told.status_code, "汇民银行" in told.text) == (200, False)
     assert said["segments"][0]["words"] == [
         {"text": "您好", "start": 0.5, "end": 1.0, "probability": 0.9}
     ]
@@ -250,3 +264,11 @@ def test_the_prompt_in_force_at_the_claim_is_the_one_that_is_heard_with(
     assert (work.bias.revision, work.bias.hotwords) == (0, ())
     assert (successor.bias.prompt, successor.bias.hotwords) == ("汇民银行", ("安正催收",))
     assert replace(successor.bias, since=None).revision == 1
+
+
+def test_the_engine_is_told_the_lenders_words_and_else_its_own() -> None:
+    usual = EngineOptions()
+
+    assert options_of(Bias()) is None
+    assert options_of(Bias(hotwords=("安正",))) == replace(usual, hotwords=("安正",))
+    assert options_of(Bias(prompt="汇民")) == replace(usual, prompt="汇民")
