@@ -19,7 +19,7 @@ NEAR_PAUSE = 0.3
 PAUSE_MARK = "，"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Timed:
     """A word with its time in the recording (seconds) and its probability."""
 
@@ -48,9 +48,15 @@ class Line:
     words: tuple[Timed, ...]
 
 
+def doc_of(line: Line) -> dict[str, object]:
+    """Return the line as a JSON document, each word a short list."""
+    words = [[word.text, word.start, word.end, word.probability] for word in line.words]
+    return {**vars(line), "doubts": list(line.doubts), "words": words}
+
+
 def line_of(doc: dict[str, Any]) -> Line:
-    """Return the line that `dataclasses.asdict` made the document from."""
-    words = tuple(Timed(**word) for word in doc["words"])
+    """Return the line that `doc_of` made the document from."""
+    words = tuple(Timed(*word) for word in doc["words"])
     return Line(**{**doc, "doubts": tuple(doc["doubts"]), "words": words})
 
 
@@ -99,18 +105,17 @@ def _cut(clip: Clip, piece: Heard, told: str, *, alone: bool) -> Iterator[tuple[
     placed = [(clip.turn_at((word.start + word.end) / 2), word) for word in piece.words]
     for (turn, begins), group in groupby(placed, key=lambda each: each[0]):
         words = [_shifted(turn, begins, word) for _, word in group]
-        yield (
+        doubts = tuple(unlikely([word.probability for word in words]))
+        line = _line(
             turn,
-            _line(
-                turn,
-                piece,
-                doubts,
-                start=words[0].start,
-                end=max(words[0].start, words[-1].end),
-                text=tidy("".join(_punctuated(words, turn))),
-                words=tuple(_whole_words(words)),
-            ),
+            piece,
+            doubts,
+            start=words[0].start,
+            end=max(words[0].start, words[-1].end),
+            text=tidy("".join(_punctuated(words, turn))),
+            words=() if doubts else tuple(_whole_words(words)),
         )
+        yield turn, line
 
 
 def _line(

@@ -10,7 +10,7 @@ from rules.events import Segment
 from workers.speech.clips import Clip, grouped, pack
 from workers.speech.decode import RATE, Audio, Limits, decoded
 from workers.speech.engines import Engine, EngineOptions, get_engine
-from workers.speech.lines import Line, line_of, lines_of
+from workers.speech.lines import Line, doc_of, line_of, lines_of
 from workers.speech.pieces import Piece, Pieces, key_of
 from workers.speech.plan import Plan, planned, shared_channel
 from workers.speech.roles import Roles, Seat, assign_roles
@@ -105,7 +105,7 @@ def _heard(
 def _group_doc(engine: Engine, audio: Audio, group: Sequence[Clip]) -> dict[str, object]:
     heard = engine.hear([clip.samples(audio) for clip in group])
     pairs = zip(group, heard, strict=True)
-    return {"lines": [asdict(line) for pair in pairs for line in lines_of(*pair, engine.told)]}
+    return {"lines": [doc_of(line) for pair in pairs for line in lines_of(*pair, engine.told)]}
 
 
 def _assembled(
