@@ -14,6 +14,7 @@ from workers.speech.decode import RATE, decoded
 PHONE_RATE = 8_000
 SIGNAL_TO_NOISE_DB = 10.0
 FRAME = PHONE_RATE // 50
+BAND = (300.0, 3_400.0)
 # Frames this far below the loudest one are pauses and do not count as speech.
 PAUSE_DB = 30.0
 
@@ -71,7 +72,7 @@ def _noisy(source: Path, folder: Path) -> Path:
     dice = np.random.default_rng(10)
     for channel in range(sound.shape[1]):
         voice = sound[:, channel]
-        noise = pink_noise(len(voice), dice)
+        noise = line_noise(len(voice), dice)
         voice += noise * speech_level(voice) * 10 ** (-SIGNAL_TO_NOISE_DB / 20)
     return _wav(folder, np.clip(sound, -32_768, 32_767).astype(np.int16), PHONE_RATE)
 
@@ -92,11 +93,13 @@ def phone_sound(source: Path) -> Sound:
     return np.concatenate([piece.to_ndarray().reshape(-1, channels) for piece in pieces])
 
 
-def pink_noise(length: int, dice: np.random.Generator) -> NDArray[np.float64]:
-    """Return noise of level 1 that falls by 3 dB an octave, as rooms and streets do."""
+def line_noise(length: int, dice: np.random.Generator) -> NDArray[np.float64]:
+    """Return noise of level 1 in the band of a telephone that falls by 3 dB an octave."""
     spectrum = np.fft.rfft(dice.normal(size=length))
-    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
-    spectrum[0] = 0.0
+    hertz = np.fft.rfftfreq(length, 1 / PHONE_RATE)
+    heard = (hertz >= BAND[0]) & (hertz <= BAND[1])
+    spectrum[heard] /= np.sqrt(hertz[heard])
+    spectrum[~heard] = 0.0
     noise = np.fft.irfft(spectrum, length)
     return np.asarray(noise / np.sqrt(np.mean(noise**2)))
 
@@ -126,6 +129,6 @@ CODECS = {
             _channel_by_channel("amr", "libopencore_amrnb", 5_900),
         ),
         Codec("mp3-16k", "MP3, 16 kbit/s for both voices", _encoded("mp3", "libmp3lame", 16_000)),
-        Codec("noise-10db", "pink noise 10 dB below the speech", _noisy),
+        Codec("noise-10db", "noise in the telephone band, 10 dB below the speech", _noisy),
     )
 }

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import hegui
 from hegui.evaluation.cer import Errors, distance, interval, plain, rate
-from hegui.evaluation.codecs import CODECS, PHONE_RATE, phone_sound, pink_noise, speech_level
+from hegui.evaluation.codecs import CODECS, PHONE_RATE, line_noise, phone_sound, speech_level
 from hegui.evaluation.corpus import Expectation
 from hegui.evaluation.encode import write_sound
 from hegui.evaluation.scoring import score
@@ -96,7 +96,7 @@ def test_noise_lies_ten_decibels_below_the_speech(call: Path, tmp_path: Path) ->
     ratio = 20 * np.log10(speech_level(voice) / np.sqrt(np.mean(noise**2)))
 
     assert ratio == pytest.approx(10, abs=0.5)
-    assert np.std(pink_noise(PHONE_RATE, np.random.default_rng(1))) == pytest.approx(1, abs=0.01)
+    assert np.std(line_noise(PHONE_RATE, np.random.default_rng(1))) == pytest.approx(1, abs=0.01)
 
 
 def test_a_call_is_heard_scored_and_not_heard_twice(tmp_path: Path) -> None:
