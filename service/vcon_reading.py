@@ -127,7 +127,7 @@ def _check_envelope(document: Mapping[str, Any], faults: _Faults) -> None:
         name = "signatures" if "signatures" in document else "ciphertext"
         faults.add(name, "send the unsigned form; the message that carries it is signed")
         return
-    if document.get("vcon", "0.4.0") not in VERSIONS:
+    if str(document.get("vcon", "0.4.0")) not in VERSIONS:
         faults.add("vcon", f"must be one of {', '.join(sorted(VERSIONS))}")
     for name in ("uuid", "created_at"):
         if not isinstance(document.get(name), str):
@@ -260,7 +260,7 @@ class _Reader:
         if encoding == "base64url" and isinstance(body, str):
             try:
                 body = _decoded(body).decode()
-            except (Base64Error, UnicodeDecodeError):
+            except (Base64Error, ValueError):
                 body = None
         if not isinstance(body, str):
             self.faults.add("dialog.0.body", "is required: the text of the message")
@@ -297,7 +297,7 @@ class _Reader:
                 return None
             return hashlib.sha256(self.audio).hexdigest()
         hashes = self.dialog.get("content_hash") or []
-        for text in [hashes] if isinstance(hashes, str) else hashes:
+        for text in hashes if isinstance(hashes, list) else [hashes]:
             match = _SHA256.match(str(text))
             if match:
                 return _decoded(match[1]).hex()
@@ -337,7 +337,7 @@ class _Reader:
         if not isinstance(held, dict):
             return held
         speaker = held.get("speaker")
-        if speaker not in {"collector", "party"}:
+        if str(speaker) not in {"collector", "party"}:
             speaker = self._speaker(speaker, collector)
         return {key: held.get(key) for key in ("start", "end", "text")} | {"speaker": speaker}
 
