@@ -135,4 +135,7 @@ def test_a_killed_long_call_goes_on_and_ends_the_same(system: System) -> None:
         post(client, agency, make_call(interaction_id="whole", recording=recording))
         second = f"{heard} where interaction_id = 'whole')"
         assert system.wait_until(lambda: number(system, second) == 1, PATIENCE_S)
+    segments, words, *_ = transcript(system, "killed")
+    assert len(segments) == len(words)
+    assert any(words)
     assert transcript(system, "killed") == transcript(system, "whole")
