@@ -12,6 +12,9 @@ import typer
 from hegui.errors import RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from enum import StrEnum
+
     from sqlmodel import Session
 
 tenant = typer.Typer(name="tenant", rich_markup_mode=None)
@@ -179,30 +182,83 @@ def key_revoke(
 
 @endpoint.command("add")
 def endpoint_add(
-    url: Annotated[str, typer.Argument(help="Where alerts are posted to.", show_default=False)],
+    url: Annotated[
+        str, typer.Argument(help="Where alerts go: https://… or mailto:….", show_default=False)
+    ],
     tenant_id: TenantId,
+    kind: Annotated[
+        str, typer.Option("--kind", help="webhook, dingtalk, wecom, feishu, slack or email.")
+    ] = "webhook",
+    secret: Annotated[
+        str | None, typer.Option("--secret", help="The robot's own: dingtalk, feishu.")
+    ] = None,
+    agencies: Annotated[
+        list[str] | None, typer.Option("--agency", help="Only this agency; repeatable.")
+    ] = None,
+    families: Annotated[
+        list[str] | None, typer.Option("--family", help="Only this family (THR); repeatable.")
+    ] = None,
+    lowest: Annotated[
+        str, typer.Option("--lowest-severity", help="low, medium, high or critical.")
+    ] = "low",
+    dispositions: Annotated[
+        list[str] | None,
+        typer.Option("--disposition", help="violation (default), review, signal; repeatable."),
+    ] = None,
+    window_s: Annotated[
+        int | None, typer.Option("--window-s", help="Seconds that a group is gathered.")
+    ] = None,
+    escalate_to: Annotated[
+        str | None, typer.Option("--escalate-to", help="Endpoint for what nobody acknowledges.")
+    ] = None,
+    escalate_after_s: Annotated[
+        int | None, typer.Option("--escalate-after-s", help="Seconds until then.")
+    ] = None,
     data_dir: DataDir = VAR,
 ) -> None:
-    """Add an address for alerts and print the secret that signs them, this once."""
-    from hegui.environment import database
-    from service.config import settings
-    from service.db import front_door_session, tenant_session
-    from service.destination import RefusedDestinationError, parse_destination
-    from service.tenants import add_endpoint
+    """Add an address for alerts; a webhook's secret is printed, this once.
 
+    Critical violations reach at least one endpoint whatever the filters say.
+    """
+    from hegui.environment import database
+    from rules.model import Disposition, Severity
+    from service.db import front_door_session, tenant_session
+    from service.endpoints import EndpointWish, add_endpoint
+    from service.errors import ServiceError
+    from service.models import EndpointKind
+
+    wish = EndpointWish(
+        url=url,
+        kind=EndpointKind(_choice(kind, "--kind", list(EndpointKind))),
+        secret=secret,
+        agencies=[read_id(text, "--agency") for text in agencies] if agencies else None,
+        families=families or None,
+        lowest_severity=Severity(_choice(lowest, "--lowest-severity", list(Severity))),
+        dispositions=[
+            Disposition(_choice(text, "--disposition", list(Disposition)))
+            for text in dispositions or ["violation"]
+        ],
+        window_s=window_s,
+        escalate_to=read_id(escalate_to, "--escalate-to") if escalate_to else None,
+        escalate_after_s=escalate_after_s,
+    )
     with database(data_dir):
-        try:
-            parse_destination(url, allow=settings().egress_hosts)
-        except RefusedDestinationError as error:
-            raise RefusedError(
-                f"URL: not an address that hegui connects to ({error.code}); "
-                "private addresses and plain http must stand in HEGUI_EGRESS_ALLOW"
-            ) from error
         with front_door_session() as door:
             lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            made = add_endpoint(session, tenant_id=lender, url=url, by=OPERATOR)
-            _show(endpoint_id=made.id, secret=made.secret)
+        try:
+            with tenant_session(lender) as session:
+                made = add_endpoint(session, tenant_id=lender, wish=wish, by=OPERATOR)
+                _show(endpoint_id=made.id, secret=made.secret if kind == "webhook" else "")
+        except ServiceError as error:
+            fields = "; ".join(f"{each.field} {each.message}" for each in error.errors)
+            hint = "private addresses and plain http must stand in HEGUI_EGRESS_ALLOW"
+            raise RefusedError(f"{error.detail} {fields} ({hint})") from error
+
+
+def _choice(text: str, name: str, allowed: "Sequence[StrEnum]") -> str:
+    if text not in allowed:
+        raise RefusedError(f"{name}: {text}: use {', '.join(allowed)}")
+    return text
 
 
 def migrate_database(data_dir: Path) -> None:

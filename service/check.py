@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import update
@@ -17,7 +16,6 @@ from service.audit import add_entry
 from service.history import list_interactions, read_history
 from service.jobs import Job, enqueue
 from service.models import (
-    AlertRow,
     CollectionCase,
     Endpoint,
     FindingRow,
@@ -26,6 +24,7 @@ from service.models import (
     VerdictRow,
 )
 from service.parameters import DEFAULTS, Setting, in_force, list_settings
+from service.routing import Contact, active_endpoints, add_alerts, count_findings, route
 from service.work import LEASE, MAX_TRIES, LostLeaseError, backoff, free, is_free
 
 # Their evidence is still on its way: they keep their place in the history and get no verdict yet.
@@ -115,7 +114,7 @@ def store_verdicts(
     if case.wanted > work.wanted:
         enqueue(session, Job.CHECK, tenant_id=work.tenant_id, subject_id=work.id)
     current = _current_verdicts(session, [held.id for held in work.held.values()])
-    endpoints = session.exec(select(Endpoint).where(col(Endpoint.active))).all()
+    endpoints = active_endpoints(session)
     entered = _enter_checked(session, [held for held in work.held.values() if not held.is_open])
     written = 0
     for verdict in verdicts:
@@ -241,7 +240,7 @@ def _store_revision(
     base_url: str,
     now: datetime,
 ) -> None:
-    known = _violations_of(session, before)
+    known = _known_of(session, before)
     row = _add_verdict(
         session,
         work.tenant_id,
@@ -266,28 +265,37 @@ def _store_revision(
                 started_at=held.started_at,
             )
         )
-    fresh = [
-        finding
+    fresh = count_findings(
+        (finding.rule, finding.severity, finding.disposition)
         for finding in verdict.findings
-        if finding.disposition is Disposition.VIOLATION
-        and (finding.rule, finding.segment) not in known
-    ]
+        if not known
+        & {
+            (finding.rule, finding.segment, disposition)
+            for disposition in (finding.disposition, Disposition.VIOLATION)
+        }
+    )
     if fresh:
-        payload = _payload(work, held, row, fresh, base_url)
-        for endpoint in endpoints:
-            _add_alert(session, endpoint, row, payload, now=now)
+        contact = Contact(
+            tenant_id=work.tenant_id,
+            id=held.id,
+            interaction_id=held.interaction_id,
+            case_id=work.case_id,
+            agency_id=held.agency_id,
+            verdict_id=row.id,
+            revision=row.revision,
+            outcome=row.outcome,
+            evaluated_at=row.evaluated_at,
+        )
+        chosen = route(endpoints, held.agency_id, fresh)
+        add_alerts(session, contact, chosen, endpoints, base_url=base_url, now=now)
 
 
-def _violations_of(session: Session, before: VerdictRow | None) -> set[tuple[str, int | None]]:
-    """The violations of the revision before, each by rule and place."""
+def _known_of(session: Session, before: VerdictRow | None) -> set[tuple[str, int | None, str]]:
+    """The findings of the revision before, each by rule, place and disposition."""
     if before is None:
         return set()
-    found = session.exec(
-        select(FindingRow)
-        .where(col(FindingRow.verdict_id) == before.id)
-        .where(col(FindingRow.disposition) == Disposition.VIOLATION.value)
-    )
-    return {(row.rule, row.doc.get("segment")) for row in found}
+    found = session.exec(select(FindingRow).where(col(FindingRow.verdict_id) == before.id))
+    return {(row.rule, row.doc.get("segment"), row.disposition) for row in found}
 
 
 def _add_verdict(
@@ -339,54 +347,6 @@ def _add_verdict(
         },
     )
     return row
-
-
-def _payload(
-    work: CaseWork, held: Held, row: VerdictRow, findings: Sequence[Finding], base_url: str
-) -> dict[str, Any]:
-    """What an alert says: ids, rules, severities and a link; nothing said, nobody named."""
-    worst = max(findings, key=lambda finding: finding.severity.rank).severity
-    rules = sorted({(finding.rule, finding.severity.value) for finding in findings})
-    return {
-        "type": "interaction.failed",
-        "timestamp": row.evaluated_at.isoformat(),
-        "data": {
-            "id": str(held.id),
-            "interaction_id": held.interaction_id,
-            "case_id": work.case_id,
-            "agency_id": str(held.agency_id),
-            "verdict_id": str(row.id),
-            "revision": row.revision,
-            "outcome": row.outcome,
-            "severity": worst.value,
-            "findings": [{"rule": rule, "severity": severity} for rule, severity in rules],
-            "link": f"{base_url.rstrip('/')}/v1/interactions/{held.id}",
-        },
-    }
-
-
-def _add_alert(
-    session: Session,
-    endpoint: Endpoint,
-    row: VerdictRow,
-    payload: dict[str, Any],
-    *,
-    now: datetime,
-) -> None:
-    alert = AlertRow(
-        tenant_id=endpoint.tenant_id,
-        endpoint_id=endpoint.id,
-        interaction_id=row.interaction_id,
-        verdict_id=row.id,
-        message_id="",
-        payload=payload,
-        next_at=now,
-        created_at=now,
-    )
-    alert.message_id = f"alert_{alert.id.hex}"
-    session.add(alert)
-    session.flush()
-    enqueue(session, Job.ALERT, tenant_id=alert.tenant_id, subject_id=alert.id)
 
 
 def _set_aside(session: Session, case: CollectionCase, *, now: datetime) -> None:

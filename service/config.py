@@ -77,6 +77,12 @@ class Settings(BaseSettings):
         description="Comma list of host:port that may be called though private or plain http.",
     )
 
+    smtp_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Mail relay: smtps://name:password@host:465, smtp+starttls://… or smtp://….",
+    )
+    smtp_from: str = Field(default="hegui@localhost", description="Sender of mailed alerts.")
+
     @property
     def egress_hosts(self) -> frozenset[str]:
         """The entries of `egress_allow`, lower case, each `host:port`."""

@@ -15,6 +15,8 @@ class Job(StrEnum):
     TRANSCRIBE = "transcribe"
     CHECK = "check"
     ALERT = "alert"
+    DIGEST = "digest"
+    ESCALATE = "escalate"
 
 
 class Queue(StrEnum):
@@ -29,6 +31,8 @@ QUEUES: dict[Job, Queue] = {
     Job.TRANSCRIBE: Queue.AUDIO,
     Job.CHECK: Queue.RULES,
     Job.ALERT: Queue.RULES,
+    Job.DIGEST: Queue.RULES,
+    Job.ESCALATE: Queue.RULES,
 }
 _ENQUEUE = text("select hegui_enqueue(:job, :queue, :tenant, :subject, :at)")
 
@@ -40,8 +44,9 @@ def enqueue(
 
     While the same job for the same subject still waits there is only one: the earlier time wins.
     The subject is a case's id for `check`, an interaction's for `fetch` and `transcribe`, an
-    alert's for `alert`. Arguments are these ids and nothing else, because queue tables are not
-    fenced and workers write job arguments to their logs.
+    alert's for `alert` and `escalate`, an endpoint's for `digest`. Arguments are these ids and
+    nothing else, because queue tables are not fenced and workers write job arguments to their
+    logs.
     """
     session.connection().execute(
         _ENQUEUE,

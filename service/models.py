@@ -9,35 +9,23 @@ from sqlalchemy import JSON as EXACT_JSON
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    DateTime,
-    ForeignKeyConstraint,
     Identity,
     Index,
-    MetaData,
-    Text,
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from service.alert_models import AlertRow, AlertState, DeliveryRow, Endpoint, EndpointKind
 from service.clock import now
+from service.columns import JSON, MOMENT, NONE_YET, TEXT, among, metadata, to_fenced
 
-NAMES = {
-    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
-    "uq": "%(table_name)s_%(column_0_N_name)s_key",
-    "ck": "%(table_name)s_%(constraint_name)s_check",
-    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-    "pk": "%(table_name)s_pkey",
-}
-metadata: MetaData = SQLModel.metadata
-metadata.naming_convention = NAMES
-
-MOMENT: Any = DateTime(timezone=True)
-TEXT: Any = Text
-JSON: Any = JSONB
-# A new column has a default in the database too: the release before does not name it.
-NONE_YET: dict[str, Any] = {"server_default": text("'[]'")}
+__all__ = [
+    "Actor", "Agency", "AlertRow", "AlertState", "ApiKey", "AuditEntry", "CollectionCase",
+    "DeliveryRow", "Endpoint", "EndpointKind", "EventRow", "FindingRow", "Heartbeat",
+    "InteractionRow", "InteractionState", "ParameterSet", "RecordingRow", "Scope", "SpeechSet",
+    "Tenant", "TranscriptPiece", "TranscriptRow", "VerdictRow", "WebhookSource", "metadata",
+]  # fmt: skip
 
 
 class Actor(StrEnum):
@@ -69,25 +57,6 @@ class InteractionState(StrEnum):
     CHECKED = "checked"
 
 
-class AlertState(StrEnum):
-    """What became of an alert."""
-
-    PENDING = "pending"
-    DELIVERED = "delivered"
-    DEAD = "dead"
-
-
-def _among(column: str, values: type[StrEnum], *, optional: bool = False) -> CheckConstraint:
-    words = ", ".join(f"'{value.value}'" for value in values)
-    test = f"{column} in ({words})"
-    return CheckConstraint(f"{column} is null or {test}" if optional else test, name=column)
-
-
-def _to(table: str, column: str) -> ForeignKeyConstraint:
-    """Reference another fenced table by tenant and id, so no row can point across the fence."""
-    return ForeignKeyConstraint(["tenant_id", column], [f"{table}.tenant_id", f"{table}.id"])
-
-
 class Tenant(SQLModel, table=True):
     """A lender. Not fenced: it is read before a tenant is known."""
 
@@ -104,7 +73,7 @@ class ApiKey(SQLModel, table=True):
     __tablename__ = "api_key"
     __table_args__ = (
         UniqueConstraint("key_id"),
-        _to("agency", "agency_id"),
+        to_fenced("agency", "agency_id"),
         CheckConstraint("actor in ('lender', 'agency', 'regulator')", name="actor"),
         CheckConstraint("scope in ('admin', 'send', 'read')", name="scope"),
         CheckConstraint("(actor = 'agency') = (agency_id is not null)", name="agency_has_id"),
@@ -134,7 +103,7 @@ class WebhookSource(SQLModel, table=True):
     """The signing secrets of an agency's webhooks. Not fenced: the URL names only the agency."""
 
     __tablename__ = "webhook_source"
-    __table_args__ = (_to("agency", "agency_id"),)
+    __table_args__ = (to_fenced("agency", "agency_id"),)
 
     agency_id: UUID = Field(primary_key=True)
     tenant_id: UUID = Field(foreign_key="tenant.id")
@@ -160,7 +129,7 @@ class EventRow(SQLModel, table=True):
     __tablename__ = "event"
     __table_args__ = (
         UniqueConstraint("tenant_id", "agency_id", "message_id"),
-        _to("agency", "agency_id"),
+        to_fenced("agency", "agency_id"),
         Index(None, "tenant_id", "case_id"),
     )
 
@@ -215,9 +184,9 @@ class InteractionRow(SQLModel, table=True):
     __tablename__ = "interaction"
     __table_args__ = (
         UniqueConstraint("tenant_id", "agency_id", "interaction_id"),
-        _to("agency", "agency_id"),
-        _to("event", "event_id"),
-        _among("state", InteractionState),
+        to_fenced("agency", "agency_id"),
+        to_fenced("event", "event_id"),
+        among("state", InteractionState),
         Index(None, "tenant_id", "case_id"),
         Index(None, "tenant_id", "started_at", "id"),
         Index(None, "tenant_id", "recording_sha256"),
@@ -273,7 +242,7 @@ class TranscriptRow(SQLModel, table=True):
     """
 
     __tablename__ = "transcript"
-    __table_args__ = (_to("interaction", "interaction_id"),)
+    __table_args__ = (to_fenced("interaction", "interaction_id"),)
 
     tenant_id: UUID = Field(primary_key=True)
     interaction_id: UUID = Field(primary_key=True)
@@ -298,7 +267,7 @@ class TranscriptPiece(SQLModel, table=True):
     """
 
     __tablename__ = "transcript_piece"
-    __table_args__ = (_to("interaction", "interaction_id"),)
+    __table_args__ = (to_fenced("interaction", "interaction_id"),)
 
     tenant_id: UUID = Field(primary_key=True)
     interaction_id: UUID = Field(primary_key=True)
@@ -315,7 +284,7 @@ class VerdictRow(SQLModel, table=True):
     __tablename__ = "verdict"
     __table_args__ = (
         UniqueConstraint("tenant_id", "interaction_id", "revision"),
-        _to("interaction", "interaction_id"),
+        to_fenced("interaction", "interaction_id"),
         Index(
             "verdict_current_idx",
             "tenant_id",
@@ -346,9 +315,9 @@ class FindingRow(SQLModel, table=True):
     __tablename__ = "finding"
     __table_args__ = (
         UniqueConstraint("tenant_id", "verdict_id", "position"),
-        _to("verdict", "verdict_id"),
-        _to("interaction", "interaction_id"),
-        _to("agency", "agency_id"),
+        to_fenced("verdict", "verdict_id"),
+        to_fenced("interaction", "interaction_id"),
+        to_fenced("agency", "agency_id"),
         Index(None, "tenant_id", "started_at", "id"),
         Index(None, "tenant_id", "rule"),
         Index(None, "tenant_id", "interaction_id"),
@@ -365,56 +334,6 @@ class FindingRow(SQLModel, table=True):
     disposition: str = Field(sa_type=TEXT)
     doc: dict[str, Any] = Field(sa_type=JSON)
     started_at: datetime = Field(sa_type=MOMENT)
-
-
-class Endpoint(SQLModel, table=True):
-    """Where the lender wants its alerts, and the secret they are signed with."""
-
-    __tablename__ = "endpoint"
-
-    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
-    id: UUID = Field(default_factory=uuid4, primary_key=True)
-    url: str = Field(sa_type=TEXT)
-    secret: str = Field(sa_type=TEXT)
-    active: bool = True
-    disabled_reason: str | None = Field(default=None, sa_type=TEXT)
-    failing_since: datetime | None = Field(default=None, sa_type=MOMENT)
-    paused_until: datetime | None = Field(default=None, sa_type=MOMENT)
-    created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
-
-
-class AlertRow(SQLModel, table=True):
-    """One message for one endpoint; `message_id` stays the same over all attempts."""
-
-    __tablename__ = "alert"
-    __table_args__ = (
-        UniqueConstraint("tenant_id", "verdict_id", "endpoint_id"),
-        _to("endpoint", "endpoint_id"),
-        _to("interaction", "interaction_id"),
-        _to("verdict", "verdict_id"),
-        _among("state", AlertState),
-        Index(
-            "alert_pending_idx",
-            "tenant_id",
-            "next_at",
-            postgresql_where=text("state = 'pending'"),
-        ),
-    )
-
-    tenant_id: UUID = Field(primary_key=True)
-    id: UUID = Field(default_factory=uuid4, primary_key=True)
-    endpoint_id: UUID
-    interaction_id: UUID
-    verdict_id: UUID
-    message_id: str = Field(sa_type=TEXT)
-    payload: dict[str, Any] = Field(sa_type=JSON)
-    state: str = Field(default=AlertState.PENDING.value, sa_type=TEXT)
-    attempts: int = 0
-    next_at: datetime = Field(default_factory=now, sa_type=MOMENT)
-    lease_until: datetime | None = Field(default=None, sa_type=MOMENT)
-    last_status: int | None = None
-    last_reason: str | None = Field(default=None, sa_type=TEXT)
-    created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
 
 
 class Heartbeat(SQLModel, table=True):

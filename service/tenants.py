@@ -21,7 +21,7 @@ from service.clock import now
 from service.config import settings
 from service.db import front_door_session, tenant_session
 from service.errors import BadKeyError, FieldProblem, InvalidInputError, NotFoundError
-from service.models import Actor, Agency, ApiKey, Endpoint, Scope, Tenant, WebhookSource
+from service.models import Actor, Agency, ApiKey, Scope, Tenant, WebhookSource
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _KEY_ID_LENGTH = 12
@@ -204,17 +204,6 @@ def revoke_key(session: Session, *, tenant_id: UUID, key: UUID, by: str) -> None
         add_entry(
             session, tenant_id=tenant_id, actor=by, action="key_revoked", subject_id=row.key_id
         )
-
-
-def add_endpoint(session: Session, *, tenant_id: UUID, url: str, by: str) -> Endpoint:
-    """Make an endpoint for alerts, with the secret that signs them; the URL is checked before."""
-    endpoint = Endpoint(tenant_id=tenant_id, url=url, secret=make_webhook_secret())
-    session.add(endpoint)
-    add_entry(
-        session, tenant_id=tenant_id, actor=by, action="endpoint_added", subject_id=str(endpoint.id)
-    )
-    session.flush()
-    return endpoint
 
 
 def list_tenants(session: Session) -> list[Tenant]:

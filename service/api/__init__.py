@@ -6,6 +6,7 @@ from service.api import (
     admin,
     agencies,
     checks,
+    endpoints,
     findings,
     health,
     interactions,
@@ -27,5 +28,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     parameters.router,
     speech.router,
     admin.router,
+    endpoints.router,
     health.router,
 )

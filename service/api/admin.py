@@ -1,4 +1,4 @@
-"""What a lender's administrator sets up: agencies, keys and endpoints for alerts."""
+"""What a lender's administrator sets up: agencies and keys."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,8 +10,6 @@ from rules.events import SafeStr
 from service import tenants
 from service.api.deps import Administrator, TenantSession
 from service.config import settings
-from service.destination import RefusedDestinationError, parse_destination
-from service.errors import FieldProblem, InvalidInputError
 from service.models import Actor, Scope
 from service.signature import forget_sources
 
@@ -84,20 +82,6 @@ class KeyOut(Out):
     key: str
 
 
-class EndpointIn(In):
-    """Where alerts go: https, or http where the operator lists the host and port."""
-
-    url: Annotated[str, StringConstraints(max_length=2048)]
-
-
-class EndpointOut(Out):
-    """A new endpoint; `secret` signs its alerts and is shown this once."""
-
-    id: UUID
-    url: str
-    secret: str
-
-
 @router.post("/v1/agencies", status_code=201, summary="Add an agency")
 def post_agency(caller: Administrator, session: TenantSession, agency: AgencyIn) -> AgencyOut:
     """Add an agency and show the secret that signs its webhooks."""
@@ -134,19 +118,3 @@ def post_key(caller: Administrator, session: TenantSession, key: KeyIn) -> KeyOu
 def delete_key(caller: Administrator, session: TenantSession, key: UUID) -> None:
     """End a key; the next request with it is refused."""
     tenants.revoke_key(session, tenant_id=caller.tenant_id, key=key, by=caller.key_id)
-
-
-@router.post("/v1/endpoints", status_code=201, summary="Add an endpoint for alerts")
-def post_endpoint(
-    caller: Administrator, session: TenantSession, endpoint: EndpointIn
-) -> EndpointOut:
-    """Add an address that alerts are posted to."""
-    try:
-        parse_destination(endpoint.url, allow=settings().egress_hosts)
-    except RefusedDestinationError as error:
-        problem = FieldProblem("url", f"is not an address that we connect to ({error.code})")
-        raise InvalidInputError("The endpoint cannot be added.", errors=(problem,)) from None
-    made = tenants.add_endpoint(
-        session, tenant_id=caller.tenant_id, url=endpoint.url, by=caller.key_id
-    )
-    return EndpointOut(id=made.id, url=made.url, secret=made.secret)

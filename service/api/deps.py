@@ -65,6 +65,14 @@ def participant(principal: CurrentPrincipal) -> Principal:
     return principal
 
 
+def lender_reader(principal: CurrentPrincipal) -> Principal:
+    """Return the caller where it is the lender, with any key; raises `ForbiddenError`."""
+    if principal.actor is not Actor.LENDER:
+        raise ForbiddenError("This needs a lender's key.")
+    return principal
+
+
+LenderReader = Annotated[Principal, Depends(lender_reader)]
 Participant = Annotated[Principal, Depends(participant)]
 Administrator = Annotated[Principal, Depends(administrator)]
 Sender = Annotated[Principal, Depends(sender)]

@@ -29,6 +29,11 @@ ROUTES = sorted(
 # Their ids are no secret of a tenant's: a webhook answers 401 to all but the right signature, and
 # a recording's address is the hash of bytes that the caller itself brings.
 OWN_TESTS = {("/v1/webhooks/{agency_id}", "POST"), ("/v1/recordings/{sha256}", "PUT")}
+# A body that is whole, so that the id alone decides.
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/endpoints/{endpoint}": {"active": True},
+    "/v1/endpoints/{endpoint}/secret": {},
+}
 QUERY = {"from": "2026-06-01", "to": "2026-07-01"}
 
 
@@ -50,11 +55,15 @@ def world(client: TestClient) -> World:
     agency, stranger = make_agency(lender), make_agency(neighbour)
     receipt = post_event(client, agency, make_sms()).json()["receipt"]
     put_recording(client, agency, b"audio")
+    made = client.post(
+        "/v1/endpoints", json={"url": "https://alerts.example.com/"}, headers=lender.auth
+    )
     [item] = client.get("/v1/interactions", headers=lender.auth).json()["items"]
     ids = {
         "interaction": item["id"],
         "receipt": receipt,
         "agency_id": str(agency.id),
+        "endpoint": made.json()["id"],
         "key": str(make_key(lender, Actor.LENDER).id),
     }
     return World(lender, agency, make_agency(lender), ids, neighbour, stranger)
@@ -63,7 +72,8 @@ def world(client: TestClient) -> World:
 def _ask(client: TestClient, path: str, method: str, value: str, auth: dict[str, str]) -> Any:
     name = path[path.index("{") + 1 : path.index("}")]
     address = path.replace("{" + name + "}", value)
-    return client.request(method, address, params=QUERY if method == "GET" else {}, headers=auth)
+    params, body = (QUERY, None) if method == "GET" else ({}, BODIES.get(path))
+    return client.request(method, address, params=params, json=body, headers=auth)
 
 
 @pytest.mark.parametrize(

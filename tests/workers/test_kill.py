@@ -12,7 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from service import db, tenants
+from service import db, endpoints
 from tests.factories import (
     Lender,
     Sender,
@@ -130,7 +130,8 @@ def test_nothing_accepted_is_lost_or_judged_twice(system: System, receiver: Rece
     lender = make_tenant()
     agency = make_agency(lender)
     with db.tenant_session(lender.id) as session:
-        tenants.add_endpoint(session, tenant_id=lender.id, url=receiver.url, by="test")
+        wish = endpoints.EndpointWish(url=receiver.url)
+        endpoints.add_endpoint(session, tenant_id=lender.id, wish=wish, by="test")
     ledger, dice = Ledger(), random.Random(20261122)  # noqa: S311  a fixed order of events
     events = make_events()
     dice.shuffle(events)

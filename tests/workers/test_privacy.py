@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import db, tenants
+from service import db, endpoints
 from tests.factories import (
     encode,
     make_agency,
@@ -44,7 +44,8 @@ def drive(system: System, receiver: Receiver) -> None:
     lender = make_tenant()
     agency = make_agency(lender)
     with db.tenant_session(lender.id) as session:
-        tenants.add_endpoint(session, tenant_id=lender.id, url=receiver.url, by="test")
+        wish = endpoints.EndpointWish(url=receiver.url)
+        endpoints.add_endpoint(session, tenant_id=lender.id, wish=wish, by="test")
     who = {"party": {"role": "debtor", "phone": PHONE}, "collector": {"id": "1", "name": COLLECTOR}}
     night = "2026-06-03T23:30:00+08:00"
     events = [

@@ -84,7 +84,8 @@ def test_a_recorded_threat_becomes_a_cited_finding_and_an_alert(
     body = json.loads(alert.body)
     assert body["type"] == "interaction.failed"
     assert body["data"]["interaction_id"] == "D036-01"
-    assert {"rule": "THR-03", "severity": threat["severity"]} in body["data"]["findings"]
+    broken = {"rule": "THR-03", "severity": threat["severity"], "disposition": "violation"}
+    assert broken in body["data"]["findings"]
     assert body["data"]["link"].endswith(f"/v1/interactions/{found['id']}")
     for secret in ("蒋涛", "13800010036", "坐牢", threat["heard"], threat["why"]):
         assert secret not in alert.body.decode()
