@@ -13,6 +13,7 @@ SENTENCE_STOP = re.compile(r"(?<=[\u4e00-\u9fff])\.(?=\s|$)")
 SPACE_BETWEEN_CHARACTERS = re.compile(r"(?<=[\u4e00-\u9fff，。？！、])\s+(?=[\u4e00-\u9fff])")
 NOT_LETTERS = re.compile(r"[\W_]+")
 CLOSING = "，。？！；、"
+REPEATED_MARKS = re.compile(f"([{CLOSING}])(?:\\s*[，、])+")
 
 
 @lru_cache(maxsize=1)
@@ -28,7 +29,8 @@ def simplified(text: str) -> str:
 def tidy(text: str) -> str:
     """Return the text in simplified script, with Chinese punctuation and no stray spaces."""
     wide = simplified(text).translate(WIDE)
-    return SPACE_BETWEEN_CHARACTERS.sub("，", SENTENCE_STOP.sub("。", wide)).strip()
+    spaced = SPACE_BETWEEN_CHARACTERS.sub("，", SENTENCE_STOP.sub("。", wide)).strip()
+    return REPEATED_MARKS.sub(r"\1", spaced)
 
 
 def letters_of(text: str) -> str:

@@ -126,7 +126,7 @@ def test_undecodable_file_raises_before_any_model_is_asked(tmp_path: Path) -> No
 
 
 def test_text_is_simplified_and_punctuated() -> None:
-    assert tidy("你們說什麼,錄音 路印進行?") == "你们说什么，录音，路印进行？"
+    assert tidy("你們說什麼, ,錄音 路印進行?") == "你们说什么，录音，路印进行？"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from whisper.timing import dtw_cpu
+
+from workers.speech.clips import pack
+from workers.speech.decode import RATE
+from workers.speech.engines import Heard, Word
+from workers.speech.lines import lines_of
+from workers.speech.voice import Stretch, VoiceOptions
+from workers.speech.wording import first_ticks
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_best_path_is_the_one_that_whisper_finds(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rows, columns = int(random.integers(1, 30)), int(random.integers(30, 200))
+    along = np.linspace(0, 1, columns) - np.linspace(0, 1, rows).reshape(-1, 1)
+    likeness = random.normal(size=(rows, columns)) + 4 * np.exp(-((along * 12) ** 2))
+
+    steps, ticks = dtw_cpu.py_func(-likeness)
+
+    assert first_ticks(likeness) == ticks[np.flatnonzero(np.diff(steps, prepend=-1))].tolist()
+
+
+def heard(text: str, start: float, each: float) -> Heard:
+    """Return a piece of evenly spoken characters, `each` seconds long."""
+    words = tuple(
+        Word(start + at * each, start + (at + 1) * each, letter, 0.9)
+        for at, letter in enumerate(text)
+    )
+    return Heard(start, words[-1].end, text, -0.3, 0.1, 1.0, words)
+
+
+def test_words_of_a_packed_clip_go_back_to_the_turns_they_were_said_in() -> None:
+    """Two turns, at 10 and 30 seconds, heard in one clip with 0.3 s between them."""
+    turns = [Stretch(1, at * RATE, (at + 2) * RATE, 2 * RATE) for at in (10, 30)]
+    (clip,) = pack(turns, VoiceOptions())
+
+    found = list(lines_of(clip, [heard("我今天晚上还我没有钱", 0.1, 0.4)], ""))
+
+    assert [(line.text, line.start) for line in found] == [
+        ("我今天晚上", 10.1),
+        ("还我没有钱", 30.0),
+    ]
+    assert all(10 <= word.start <= word.end <= 12 for word in found[0].words)
+    assert all(30 <= word.start <= word.end <= 32 for word in found[1].words)
+    assert [word.text for word in found[0].words] == ["我", "今天", "晚上"]
+
+
+def test_a_pause_without_a_mark_becomes_a_comma_and_holds_no_word() -> None:
+    pause = (2 * RATE, 3 * RATE)
+    (clip,) = pack([Stretch(0, RATE, 5 * RATE, 3 * RATE, (pause,))], VoiceOptions())
+    before, after = heard("再不还钱", 0.0, 0.25), heard("我们上门", 2.0, 0.4)
+    # The aligner lets the word before a pause last until the next one begins.
+    late = Word(0.75, 2.0, "钱", 0.9)
+    piece = Heard(
+        0.0, 4.0, "再不还钱我们上门", -0.3, 0.1, 1.0, (*before.words[:3], late, *after.words)
+    )
+
+    (line,) = lines_of(clip, [piece], "")
+
+    assert line.text == "再不还钱，我们上门"
+    assert not [word for word in line.words if word.start < 3.0 < word.end]
+    assert max(word.end for word in line.words if word.start < 2.0) <= 2.0
