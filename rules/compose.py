@@ -278,7 +278,7 @@ def _absent(condition: AbsentCondition, scene: Scene) -> tuple[Hit, ...]:
     part, hearing = condition.part, scene.hearing
     if hearing.silent(part.voice, part.turns) or hearing.hits(part):
         return ()
-    doubtful = hearing.doubtful(part.voice, part.turns)
+    doubtful = hearing.doubtful(part.voice, part.turns) or hearing.garbled
     return (
         Hit(
             (-1, 0),

@@ -53,6 +53,9 @@ class Words(Protocol):
     def turns(self, contact: Contact) -> tuple[Turn, ...]:
         """The turns of the contact, in order; a message is one turn of the collector."""
 
+    def garbled(self, contact: Contact) -> bool:
+        """Whether what was said in the contact is badly written down."""
+
     def sounds(self, needle: str, contact: Contact, *, turns: int | None) -> Span | None:
         """The first place where the collector says something that sounds like `needle`."""
 
@@ -78,6 +81,10 @@ class ContactContext:
     def turns(self, contact: Contact | None = None) -> tuple[Turn, ...]:
         """Turns of this contact, or of another one of the history."""
         return self.words.turns(contact or self.contact)
+
+    def garbled(self) -> bool:
+        """Whether what was said in this contact is badly written down."""
+        return self.words.garbled(self.contact)
 
     def sounds(self, needle: str, *, turns: int | None = None) -> Span | None:
         """Where the collector says something like `needle` in its first `turns`."""

@@ -14,6 +14,7 @@ from rules.document import Voice
 from rules.events import Case, Channel, Interaction, Mode, Speaker
 from rules.flaws import flaws_of, talked
 from rules.hearing import SURE_ROLE, Candidate, Hearing, Hit, is_unsure, overlap
+from rules.legible import SHAKY
 from rules.model import (
     Audio,
     CaseHistory,
@@ -60,6 +61,10 @@ class _Ledger:
     def turns(self, contact: Contact) -> tuple[Turn, ...]:
         """The turns of a contact."""
         return self.hearing(contact).turns()
+
+    def garbled(self, contact: Contact) -> bool:
+        """Whether what was said in a contact is badly written down."""
+        return self.hearing(contact).garbled
 
     def sounds(self, needle: str, contact: Contact, *, turns: int | None) -> Span | None:
         """Where the collector says something like the needle."""
@@ -258,7 +263,10 @@ def _disposition(rule: Rule, hit: Hit, hearing: Hearing) -> Disposition:
         own = is_unsure(hearing.document.segments[hit.span.segment])
         if own or (_leans_on_others(rule) and hearing.unsure()):
             return Disposition.REVIEW
-    unsure = hit.span.match == "phonetic" and hit.span.confidence < SURE_MATCH
+    if hit.span.match == "phonetic":
+        unsure = hit.span.confidence < SURE_MATCH or hearing.oddity > SHAKY
+    else:
+        unsure = hearing.garbled
     return Disposition.REVIEW if unsure or hit.span.biased else wanted
 
 

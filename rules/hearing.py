@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from rules.compile import Compiled
@@ -9,6 +10,7 @@ from rules.context import Span, Turn
 from rules.document import Document, Side, Voice
 from rules.events import Segment, Speaker
 from rules.guards import Place, first_objection
+from rules.legible import GARBLED, oddity
 from rules.match import Match, Scan
 from rules.model import Contact, Disposition, Severity
 from rules.phonetic import encode
@@ -206,6 +208,20 @@ class Hearing:
                 match = "exact" if side.text[start:end] == needle else "phonetic"
                 return replace(span, quote=needle, match=match, confidence=1 - cost / len(codes))
         return None
+
+    @cached_property
+    def oddity(self) -> float:
+        """How many odd characters what was said holds beyond what is usual; 0 for what is written.
+
+        Where there are many, a guard may have missed the word that clears a match.
+        """
+        spoken = self.contact.interaction.transcript is not None
+        return oddity(segment.text for segment in self.document.segments) if spoken else 0.0
+
+    @property
+    def garbled(self) -> bool:
+        """Whether what was said is written down badly."""
+        return self.oddity > GARBLED
 
     def silent(self, voice: Voice, turns: int | None) -> bool:
         """Whether nothing that can be judged was said by this voice in its first turns."""

@@ -75,7 +75,8 @@ def heard_well(context: ContactContext, turns: int | None) -> bool:
 
 def doubt(context: ContactContext) -> Disposition | None:
     """For what was not heard: words lost by a speech engine may have been said, a person looks."""
-    return Disposition.REVIEW if context.contact.audio.state == "transcribed" else None
+    lost = context.contact.audio.state == "transcribed" or context.garbled()
+    return Disposition.REVIEW if lost else None
 
 
 def _first(context: ContactContext, turns: int | None) -> Iterator[Span]:

@@ -82,6 +82,23 @@ def test_what_others_may_have_said_never_fails_where_roles_are_uncertain(
     assert [f.rule for f in unsure.findings] == [f.rule for f in sure.findings]
 
 
+@pytest.mark.parametrize(
+    ("lines", "outcome"),
+    [
+        pytest.param(("好的，您今天方便还款吗", "我下周发了工资就还"), Outcome.FAIL, id="clear"),
+        pytest.param(
+            ("嚎的，您巾天芳便孩款骂", "窝夏周乏了供资究还"), Outcome.REVIEW, id="garbled"
+        ),
+    ],
+)
+def test_words_in_a_garbled_transcript_ask_for_a_review(
+    lines: tuple[str, str], outcome: Outcome
+) -> None:
+    history = call(NOTICE, ("party", lines[1]), ("collector", f"{lines[0]}。打断你的腿"))
+
+    assert verdict_of(small_pack(), history).outcome is outcome
+
+
 def test_an_unknown_speaker_is_reviewed_and_inconclusive() -> None:
     verdict = verdict_of(small_pack(), call(("unknown", "打断你的腿，通话录音")))
 
