@@ -24,6 +24,11 @@ class Clip:
         )
 
     @property
+    def span(self) -> int:
+        """Return how many samples of the recording lie between its first and its last."""
+        return self.turns[-1].end - self.turns[0].start
+
+    @property
     def speech_seconds(self) -> float:
         """Return how much of it is speech."""
         return sum(turn.speech for turn in self.turns) / RATE
@@ -46,18 +51,21 @@ class Clip:
 
 
 def pack(turns: Iterable[Stretch], options: VoiceOptions) -> tuple[Clip, ...]:
-    """Pack the turns of each voice, in time order, into clips of up to `longest_clip`.
+    """Pack the turns of each voice, in time order, into clips of no more than the options allow.
 
     Context makes the model surer, and each clip costs a margin and a prompt of its own.
     """
     between, most = round(options.between * RATE), round(options.longest_clip * RATE)
+    widest = round(options.widest_clip * RATE)
     clips: list[Clip] = []
     open_clips: dict[tuple[int, int], int] = {}
     for turn in turns:
         voice = turn.channel, turn.voice
         at = open_clips.get(voice)
-        if at is not None and clips[at].length + between + turn.end - turn.start <= most:
-            clips[at] = Clip((*clips[at].turns, turn), between)
+        held = () if at is None else clips[at].turns
+        longer = Clip((*held, turn), between)
+        if at is not None and longer.length <= most and longer.span <= widest:
+            clips[at] = longer
         else:
             open_clips[voice] = len(clips)
             clips.append(Clip((turn,), between))

@@ -22,8 +22,9 @@ class VoiceOptions:
 
     A silence of `shortest_pause` is a pause, of `shortest_silence` the end of a stretch, which
     keeps `padding` of it. Stretches within `join_within` make a turn. The model hears turns of one
-    voice together, up to `longest_clip`, with `between` of silence after each; clips of up to
-    `longest_piece` in all are batched, and lost together when a worker is killed.
+    voice together, up to `longest_clip` of sound out of `widest_clip` of the recording, with
+    `between` of silence after each; clips of up to `longest_piece` in all are batched, and lost
+    together when a worker is killed.
     """
 
     threshold: float = 0.5
@@ -33,6 +34,7 @@ class VoiceOptions:
     join_within: float = 1.5
     longest_turn: float = 25.0
     longest_clip: float = 15.0
+    widest_clip: float = 60.0
     between: float = 0.3
     longest_piece: float = 120.0
 
@@ -71,16 +73,14 @@ class Stretch:
     def joined(self, later: "Stretch") -> "Stretch":
         """Return both stretches and the pause between them as one."""
         between = ((self.end, later.start),) if later.start > self.end else ()
-        spoken = self.speech + later.speech
-        sure = self.score * self.speech + later.score * later.speech
         return Stretch(
             channel=self.channel,
             start=self.start,
             end=later.end,
-            speech=spoken,
+            speech=self.speech + later.speech,
             pauses=(*self.pauses, *between, *later.pauses),
             voice=self.voice,
-            score=sure / spoken if spoken else min(self.score, later.score),
+            score=min(self.score, later.score),
         )
 
 

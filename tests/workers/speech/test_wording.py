@@ -62,3 +62,16 @@ def test_a_pause_without_a_mark_becomes_a_comma_and_holds_no_word() -> None:
     assert line.text == "再不还钱，我们上门"
     assert not [word for word in line.words if word.start < 3.0 < word.end]
     assert max(word.end for word in line.words if word.start < 2.0) <= 2.0
+
+
+def test_clips_hold_one_voice_and_neither_too_much_sound_nor_too_much_time() -> None:
+    turns = [Stretch(at % 2, at * 4 * RATE, (at * 4 + 3) * RATE, 3 * RATE) for at in range(60)]
+    options = VoiceOptions()
+
+    clips = pack(turns, options)
+
+    assert sorted((t for c in clips for t in c.turns), key=lambda t: t.start) == turns
+    assert all(len({turn.channel for turn in clip.turns}) == 1 for clip in clips)
+    assert all(clip.length <= options.longest_clip * RATE for clip in clips)
+    assert all(clip.span <= options.widest_clip * RATE for clip in clips)
+    assert max(len(clip.turns) for clip in clips) == 4
