@@ -57,11 +57,10 @@ class Voices:
 
 @dataclass(frozen=True)
 class _Window:
-    """Samples [start, end) that are taken to hold one voice; `after_pause` says what is before."""
+    """Samples [start, end) that are taken to hold one voice."""
 
     start: int
     end: int
-    after_pause: bool
 
     @property
     def seconds(self) -> float:
@@ -116,8 +115,8 @@ def _windows(audio: Audio, stretches: Sequence[Stretch]) -> Iterator[_Window]:
         for low, high in inside or [(stretch.start, stretch.end)]:
             parts = max(1, round((high - low) / (CLIP_SECONDS * RATE)))
             edges = np.linspace(low, high, parts + 1).round().astype(int).tolist()
-            for number, (start, end) in enumerate(pairwise(edges)):
-                yield _Window(start, end, after_pause=number == 0)
+            for start, end in pairwise(edges):
+                yield _Window(start, end)
 
 
 def _unit(rows: Doubles | Prints) -> Prints:
@@ -198,7 +197,10 @@ def _turns(
     labels: NDArray[np.int64],
     scores: Doubles,
 ) -> Iterator[Stretch]:
-    """Join windows of one voice, and share out the pauses between the turns of a stretch."""
+    """Join windows of one voice, and share out the pauses between the turns of a stretch.
+
+    A turn is as sure as its least sure window: two voices without a pause meet in such a window.
+    """
     marked = list(zip(windows, labels.tolist(), scores.tolist(), strict=True))
     at = 0
     for stretch in stretches:
@@ -210,8 +212,6 @@ def _turns(
         cuts = [_cut(audio, stretch.channel, a[-1][0], b[0][0]) for a, b in pairwise(runs)]
         edges = [stretch.start, *cuts, stretch.end]
         for run, (start, end) in zip(runs, pairwise(edges), strict=True):
-            time = [window.seconds for window, _, _ in run]
-            score = float(np.average([score for _, _, score in run], weights=time))
             spoken = min(end - start, sum(w.end - w.start for w, _, _ in run))
             yield replace(
                 stretch,
@@ -220,7 +220,7 @@ def _turns(
                 speech=spoken if len(runs) > 1 else stretch.speech,
                 pauses=tuple(p for p in stretch.pauses if start <= p[0] and p[1] <= end),
                 voice=run[0][1],
-                score=round(score, 4),
+                score=round(min(score for _, _, score in run), 4),
             )
 
 
