@@ -33,7 +33,6 @@ FLAGS: Mapping[str, tuple[str, str]] = {
         "channels swapped; put right by what was said",
     ),
     "many_voices": ("单声道中不止两人说话", "more than two voices on one channel"),
-    "uneven_channels": ("声道数与所报不符", "not as many channels as were announced"),
     "uncertain_roles": ("说话人不确定，只供复核", "who speaks is uncertain; for review only"),
 }
 
