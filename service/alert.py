@@ -10,8 +10,9 @@ from sqlalchemy import or_, update
 from sqlmodel import Session, col, select
 
 from service.audit import add_entry
+from service.escalation import rescue
 from service.jobs import Job, enqueue
-from service.models import AlertRow, AlertState, Endpoint
+from service.models import AlertRow, AlertState, DeliveryRow, Endpoint
 
 # While an endpoint fails, one alert at a time tries it, so it cannot hold up the others' work.
 PROBE_EVERY = timedelta(seconds=60)
@@ -26,12 +27,16 @@ class Result(StrEnum):
 
     DELIVERED = "delivered"
     FAILED = "failed"
+    THROTTLED = "throttled"
     GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One claimed attempt; `attempts` counts it and is its fence."""
+    """One claimed attempt; `attempts` counts it and is its fence.
+
+    `secret_previous` signs too while the secret is being rotated.
+    """
 
     alert_id: UUID
     tenant_id: UUID
@@ -41,6 +46,8 @@ class Delivery:
     message_id: str
     payload: dict[str, Any]
     attempts: int
+    started_at: datetime
+    secret_previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +75,13 @@ def load_alert(
         enqueue(session, Job.ALERT, tenant_id=tenant_id, subject_id=alert_id, at=alert.next_at)
         return None
     endpoint = session.exec(
-        select(Endpoint).where(col(Endpoint.id) == alert.endpoint_id).with_for_update()
+        select(Endpoint)
+        .where(col(Endpoint.id) == alert.endpoint_id)
+        .with_for_update(key_share=True)
     ).one()
     if not endpoint.active or alert.attempts >= MAX_ATTEMPTS:
-        _bury(session, alert, reason="gave_up" if endpoint.active else "endpoint_disabled")
+        reason = "gave_up" if endpoint.active else "endpoint_disabled"
+        bury(session, alert, reason=reason, now=now)
         return None
     if endpoint.failing_since is not None:
         if endpoint.paused_until is not None and endpoint.paused_until > now:
@@ -100,6 +110,8 @@ def load_alert(
         message_id=alert.message_id,
         payload=alert.payload,
         attempts=claimed,
+        started_at=now,
+        secret_previous=previous_secret(endpoint, now),
     )
 
 
@@ -116,7 +128,9 @@ def store_attempt(
     Returns False, and changes nothing, where another worker has claimed the alert since.
     """
     endpoint = session.exec(
-        select(Endpoint).where(col(Endpoint.id) == delivery.endpoint_id).with_for_update()
+        select(Endpoint)
+        .where(col(Endpoint.id) == delivery.endpoint_id)
+        .with_for_update(key_share=True)
     ).one()
     alert = session.exec(
         select(AlertRow)
@@ -127,22 +141,57 @@ def store_attempt(
     ).one_or_none()
     if alert is None:
         return False
+    session.add(
+        DeliveryRow(
+            tenant_id=delivery.tenant_id,
+            endpoint_id=delivery.endpoint_id,
+            message_id=delivery.message_id,
+            alerts=1,
+            attempt=delivery.attempts,
+            started_at=delivery.started_at,
+            ended_at=now,
+            result=attempt.result.value,
+            status=attempt.status,
+            reason=attempt.reason,
+        )
+    )
+    judge_endpoint(session, endpoint, attempt, now=now)
     alert.last_status, alert.last_reason = attempt.status, attempt.reason
     alert.lease_until = None
     if attempt.result is Result.DELIVERED:
-        alert.state = AlertState.DELIVERED.value
+        deliver(alert, now=now)
+    elif attempt.result is Result.GONE:
+        bury(session, alert, reason=attempt.reason, now=now)
+    else:
+        _retry_or_bury(session, alert, endpoint, reason=attempt.reason, next_at=next_at, now=now)
+    session.flush()
+    return True
+
+
+def previous_secret(endpoint: Endpoint, now: datetime) -> str | None:
+    """The secret before the last rotation, while it still holds."""
+    until = endpoint.previous_until
+    return endpoint.secret_previous if until is not None and until > now else None
+
+
+def judge_endpoint(
+    session: Session, endpoint: Endpoint, attempt: Attempt, *, now: datetime
+) -> None:
+    """Note what an attempt says of its endpoint, and switch off one that is gone or long silent."""
+    if attempt.result is Result.DELIVERED:
         endpoint.failing_since = endpoint.paused_until = None
     elif attempt.result is Result.GONE:
         _switch_off(session, endpoint, "gone", "the receiver answered 410 Gone")
-        _bury(session, alert, reason=attempt.reason)
-    else:
+    elif attempt.result is Result.FAILED:
         endpoint.failing_since = endpoint.failing_since or now
         if now - endpoint.failing_since >= GIVE_UP_AFTER:
             days = f"nothing was delivered for {GIVE_UP_AFTER.days} days"
             _switch_off(session, endpoint, "failing", days)
-        _retry_or_bury(session, alert, endpoint, reason=attempt.reason, next_at=next_at, now=now)
-    session.flush()
-    return True
+
+
+def deliver(alert: AlertRow, *, now: datetime) -> None:
+    """Mark an alert as delivered."""
+    alert.state, alert.delivered_at = AlertState.DELIVERED.value, now
 
 
 def _retry_or_bury(
@@ -155,14 +204,15 @@ def _retry_or_bury(
     now: datetime,
 ) -> None:
     if next_at is None or not endpoint.active:
-        _bury(session, alert, reason=f"gave_up: {reason}")
+        bury(session, alert, reason=f"gave_up: {reason}", now=now)
         return
     alert.next_at = next_at
     endpoint.paused_until = min(next_at, now + PROBE_EVERY)
     enqueue(session, Job.ALERT, tenant_id=alert.tenant_id, subject_id=alert.id, at=next_at)
 
 
-def _bury(session: Session, alert: AlertRow, *, reason: str) -> None:
+def bury(session: Session, alert: AlertRow, *, reason: str, now: datetime) -> None:
+    """Give an alert up, with its reason; a critical one goes to the other endpoints instead."""
     alert.state = AlertState.DEAD.value
     alert.last_reason = reason
     alert.lease_until = None
@@ -174,6 +224,8 @@ def _bury(session: Session, alert: AlertRow, *, reason: str) -> None:
         subject_id=str(alert.id),
         details={"reason": reason, "attempts": alert.attempts},
     )
+    session.flush()
+    rescue(session, alert, now=now)
 
 
 def _switch_off(session: Session, endpoint: Endpoint, code: str, reason: str) -> None:

@@ -38,6 +38,8 @@ def make_app() -> procrastinate.App:
         Job.TRANSCRIBE: tasks.transcribe,
         Job.CHECK: tasks.check,
         Job.ALERT: tasks.alert,
+        Job.DIGEST: tasks.digest,
+        Job.ESCALATE: tasks.escalate,
     }.items():
         app.task(name=job.value, queue=QUEUES[job].value)(function)
     periodic = app.task(

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from ipaddress import ip_address
 from types import MappingProxyType
@@ -50,10 +50,11 @@ class EgressFailedError(EgressError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Status and headers of an answer; header names are in lower case."""
+    """Status, headers (names in lower case) and what was read of the body of an answer."""
 
     status: int
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 def resolve_name(host: str, port: int, timeout_s: float) -> Sequence[str]:
@@ -139,7 +140,7 @@ class _Backend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         del local_address, socket_options
         until = min(self._deadline, time.monotonic() + (timeout or CONNECT_S))
-        addresses = self._checked(self._resolve(host, port, until - time.monotonic()))
+        addresses = self.checked_addresses(host, port, until - time.monotonic())
         failure: Exception = EgressFailedError("connection_failed")
         for address in addresses[:MAX_DIALS]:
             left = until - time.monotonic()
@@ -150,6 +151,10 @@ class _Backend(httpcore.NetworkBackend):
             except httpcore.NetworkError as error:
                 failure = error
         raise failure
+
+    def checked_addresses(self, host: str, port: int, timeout_s: float) -> list[str]:
+        """The addresses of a host, all of them checked."""
+        return self._checked(self._resolve(host, port, timeout_s))
 
     def _checked(self, answers: Sequence[str]) -> list[str]:
         """The answers, each once; one bad address among them refuses all."""
@@ -178,6 +183,11 @@ def _tls() -> ssl.SSLContext:
     return context
 
 
+def secure_context() -> ssl.SSLContext:
+    """The TLS settings of everything that goes out."""
+    return _tls()
+
+
 class Egress:
     """Sends single requests: no redirects, no proxies from the environment, no cookies, no retries.
 
@@ -203,20 +213,40 @@ class Egress:
     def post(
         self, url: str, *, headers: Mapping[str, str], content: bytes, max_bytes: int = CHUNK_BYTES
     ) -> Reply:
-        """Post a body and give the status; at most `max_bytes` of the answer are read and dropped.
+        """Post a body and give the answer; at most `max_bytes` of its body are read.
 
         Raises `EgressRefusedError` (nothing was dialled) or `EgressFailedError`.
         """
         with self._answer("POST", url, headers, content) as (reply, chunks):
-            seen = 0
+            body = bytearray()
             try:
                 for chunk in chunks:
-                    seen += len(chunk)
-                    if seen >= max_bytes:
+                    body += chunk
+                    if len(body) >= max_bytes:
                         break
             except EgressFailedError:
                 pass  # The status has arrived; a body that stalls or breaks does not change it.
-            return reply
+            return replace(reply, body=bytes(body[:max_bytes]))
+
+    def dial_socket(self, host: str, port: int) -> socket.socket:
+        """Open a plain TCP connection for a protocol that is not HTTP; its timeout is `total_s`.
+
+        The host and port must be listed, or the addresses public. Raises as `post` does.
+        """
+        listed = f"{host}:{port}".lower() in {entry.strip().lower() for entry in self._allow}
+        deadline = time.monotonic() + self._connect_s
+        destination = Destination(scheme="", host=host, port=port, target="", listed=listed)
+        backend = _Backend(destination, resolve=self._resolve, dial=self._dial, deadline=deadline)
+        for address in backend.checked_addresses(host, port, self._connect_s)[:MAX_DIALS]:
+            try:
+                found = socket.create_connection(
+                    (address, port), timeout=max(deadline - time.monotonic(), 0.001)
+                )
+            except OSError:
+                continue
+            found.settimeout(self._total_s)
+            return found
+        raise EgressFailedError("connection_failed")
 
     @contextmanager
     def get(self, url: str, *, max_bytes: int) -> Iterator[tuple[Reply, Iterator[bytes]]]:

@@ -34,7 +34,12 @@ _UNFINISHED: dict[Job, TextClause] = {
         Job.CHECK: "collection_case as t where t.checked < t.wanted",
         Job.TRANSCRIBE: "interaction as t where t.state = 'transcribing'",
         Job.FETCH: "interaction as t where t.state = 'fetching'",
-        Job.ALERT: "alert as t where t.state = 'pending' and t.next_at <= :now",
+        Job.ALERT: "alert as t where t.state = 'pending' and t.next_at <= :now"
+        " and t.rule = ''",  # those with a rule are carried by digests
+        Job.DIGEST: "endpoint as t where exists (select 1 from alert as a"
+        " where a.tenant_id = t.tenant_id and a.endpoint_id = t.id and a.state = 'pending'"
+        " and a.rule <> '' and a.next_at <= :now)",
+        Job.ESCALATE: "alert as t where t.escalate_at <= :now",
     }.items()
 }
 

@@ -26,7 +26,11 @@ def send(egress: Egress, delivery: Delivery, *, now: datetime) -> Attempt:
     # Keys are sorted because the stored document has no order: each attempt sends the same bytes.
     body = json.dumps(delivery.payload, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     try:
-        signature = Webhook(delivery.secret).sign(delivery.message_id, now, body)
+        signature = " ".join(
+            Webhook(secret).sign(delivery.message_id, now, body)
+            for secret in (delivery.secret, delivery.secret_previous)
+            if secret is not None
+        )
     except (ValueError, EmptyWebhookSecretError):
         return Attempt(Result.FAILED, "secret_malformed")
     headers = {
@@ -40,10 +44,11 @@ def send(egress: Egress, delivery: Delivery, *, now: datetime) -> Attempt:
         reply = egress.post(delivery.url, headers=headers, content=body.encode())
     except EgressError as error:
         return Attempt(Result.FAILED, error.code)
-    return _judge(reply, now=now)
+    return judge(reply, now=now)
 
 
-def _judge(reply: Reply, *, now: datetime) -> Attempt:
+def judge(reply: Reply, *, now: datetime) -> Attempt:
+    """Say what an answer's status means; only the patient ones may ask for more time."""
     status = reply.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Attempt(Result.DELIVERED, "delivered", status)

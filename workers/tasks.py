@@ -1,6 +1,6 @@
 """The jobs: each loads in one transaction, works in none, and stores in another."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -9,14 +9,17 @@ import structlog
 
 from rules.model import Verdict
 from service import log
-from service.alert import load_alert, store_attempt
+from service.alert import Attempt, load_alert, store_attempt
 from service.check import CaseWork, load_case, release_case, store_verdicts
 from service.clock import now
 from service.config import settings
 from service.db import tenant_session
+from service.digest import Post, load_post, store_post
 from service.errors import DigestMismatchError, TooLargeError
+from service.escalation import escalate as escalate_alert
 from service.fetch import Fetch, load_url, store_arrival, store_failure
 from service.jobs import Job
+from service.models import EndpointKind
 from service.packs import load_pack
 from service.parameters import judge
 from service.storage import store
@@ -25,6 +28,8 @@ from service.work import LostLeaseError, release, renew
 from workers.egress import Egress, EgressError, EgressRefusedError
 from workers.hearing import hear
 from workers.lease import kept_alive
+from workers.mail import mail, relay_address
+from workers.robots import post_to_robot
 from workers.sender import next_attempt_at, send
 from workers.speech import UndecodableError
 
@@ -159,3 +164,66 @@ def alert(*, tenant_id: str, subject_id: str) -> None:
             peer_status=attempt.status,
             endpoint_id=str(work.endpoint_id),
         )
+
+
+def digest(*, tenant_id: str, subject_id: str) -> None:
+    """Post what is due at an endpoint that takes digests, once."""
+    with _job(Job.DIGEST, tenant_id, subject_id) as (tenant, subject):
+        post_digest(tenant, subject)
+
+
+def post_digest(tenant: UUID, endpoint_id: UUID, clock: Callable[[], datetime] = now) -> bool:
+    """Do it by this clock; False where nothing was to be sent yet."""
+    config = settings()
+    with tenant_session(tenant) as session:
+        post = load_post(
+            session,
+            tenant_id=tenant,
+            endpoint_id=endpoint_id,
+            titles={rule.id: rule.title for rule in load_pack().rules},
+            base_url=config.public_base_url,
+            now=clock(),
+            lease=timedelta(seconds=config.alert_timeout_s) + _MARGIN,
+        )
+    if post is None:
+        return False
+    attempt = _send_post(post, clock())
+    moment = clock()
+    with tenant_session(tenant) as session:
+        store_post(
+            session,
+            post,
+            attempt,
+            retry_at=lambda attempts: next_attempt_at(attempts, attempt, now=moment),
+            now=moment,
+        )
+    _LOG.info(
+        "digest_posted",
+        count=post.alerts,
+        reason=attempt.reason,
+        peer_status=attempt.status,
+        endpoint_id=str(endpoint_id),
+    )
+    return True
+
+
+def _send_post(post: Post, moment: datetime) -> Attempt:
+    config = settings()
+    if post.kind is EndpointKind.EMAIL:
+        relay = config.smtp_url.get_secret_value()
+        # The operator names the relay: naming it is allowing it.
+        allow = config.egress_hosts | {relay_address(relay)}
+        egress = Egress(allow=allow, total_s=config.alert_timeout_s)
+        return mail(egress, post, relay=relay, sender=config.smtp_from, now=moment)
+    egress = Egress(allow=config.egress_hosts, total_s=config.alert_timeout_s)
+    return post_to_robot(egress, post, now=moment)
+
+
+def escalate(*, tenant_id: str, subject_id: str) -> None:
+    """Hand a critical alert on that nobody has acknowledged in time."""
+    with (
+        _job(Job.ESCALATE, tenant_id, subject_id) as (tenant, subject),
+        tenant_session(tenant) as session,
+    ):
+        added = escalate_alert(session, tenant_id=tenant, alert_id=subject, now=now())
+        _LOG.info("alert_escalated", count=added)

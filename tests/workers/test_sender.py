@@ -33,6 +33,7 @@ def delivery_to(receiver: Receiver) -> Delivery:
         message_id="alert_0123",
         payload={"type": "interaction.failed", "data": {"rule": "THR-02", "b": 1, "a": "一"}},
         attempts=1,
+        started_at=NOW,
     )
 
 
