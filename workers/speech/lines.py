@@ -17,6 +17,9 @@ from workers.speech.voice import Stretch
 # How far from a pause the model's time of a word may lie (seconds).
 NEAR_PAUSE = 0.3
 PAUSE_MARK = "，"
+# A cough may take the voice model in; a second of it is speech. Word times are this exact.
+SHORTEST_LOSS = 1.0
+SLACK = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ class Timed:
 class Line:
     """A stretch of text of one voice, before the speaker is named; times are of the recording.
 
-    `voice_score` (0 to 1) says how sure it is that this voice speaks.
+    `voice_score` (0 to 1) says how sure it is that this voice speaks; `seconds` is how much sound
+    the text stands for, which is less than `end - start` where other voices lie between.
     """
 
     channel: int
@@ -41,6 +45,7 @@ class Line:
     voice_score: float
     start: float
     end: float
+    seconds: float
     text: str
     avg_logprob: float
     doubts: tuple[str, ...]
@@ -78,6 +83,17 @@ def lines_of(clip: Clip, heard: Sequence[Heard], told: str) -> Iterator[Line]:
         yield _without_loop(first)
 
 
+def unheard_seconds(clip: Clip, lines: Sequence[Line]) -> float:
+    """Return how much speech lies in turns of which nothing was heard: the model can stop early."""
+    spoken = [(line.start - SLACK, line.end + SLACK) for line in lines]
+    return sum(
+        turn.speech_seconds
+        for turn in clip.turns
+        if turn.speech_seconds >= SHORTEST_LOSS
+        and not any(low * RATE < turn.end and turn.start < high * RATE for low, high in spoken)
+    )
+
+
 def _without_loop(line: Line) -> Line:
     """Doubt a line whose pieces repeat each other, and cut the loop so that people can read it."""
     doubts = tuple(loops(line.text)) if not line.doubts else ()
@@ -96,22 +112,26 @@ def _cut(clip: Clip, piece: Heard, told: str, *, alone: bool) -> Iterator[tuple[
     seconds = spoken if alone else min(max(piece.end - piece.start, 0.1), spoken)
     doubts = judge(piece, seconds=seconds, prompt=told).doubts
     if doubts or not piece.words:
-        turn, begins = clip.turn_at((piece.start + piece.end) / 2)
+        turn, begins = clip.turn_at(piece.start)
+        last, last_begins = clip.turn_at(piece.end)
         start = _moment(turn, piece.start - begins)
-        end = max(start, _moment(turn, piece.end - begins))
+        end = max(start, _moment(last, piece.end - last_begins))
         text = tidy(without_loops(piece.text))
-        yield turn, _line(turn, piece, doubts, start=start, end=end, text=text)
+        heard = max(0.0, piece.end - piece.start)
+        yield turn, _line(turn, piece, doubts, start=start, end=end, seconds=heard, text=text)
         return
     placed = [(clip.turn_at((word.start + word.end) / 2), word) for word in piece.words]
     for (turn, begins), group in groupby(placed, key=lambda each: each[0]):
         words = [_shifted(turn, begins, word) for _, word in group]
         doubts = tuple(unlikely([word.probability for word in words]))
+        start, end = words[0].start, max(words[0].start, words[-1].end)
         line = _line(
             turn,
             piece,
             doubts,
-            start=words[0].start,
-            end=max(words[0].start, words[-1].end),
+            start=start,
+            end=end,
+            seconds=end - start,
             text=tidy("".join(_punctuated(words, turn))),
             words=() if doubts else tuple(_whole_words(words)),
         )
@@ -125,6 +145,7 @@ def _line(
     *,
     start: float,
     end: float,
+    seconds: float,
     text: str,
     words: tuple[Timed, ...] = (),
 ) -> Line:
@@ -134,6 +155,7 @@ def _line(
         voice_score=turn.score,
         start=start,
         end=end,
+        seconds=round(seconds, 2),
         text=text,
         avg_logprob=round(piece.avg_logprob, 3),
         doubts=doubts,
@@ -210,6 +232,7 @@ def _joined(first: Line, second: Line) -> Line:
         voice_score=min(first.voice_score, second.voice_score),
         start=first.start,
         end=max(first.end, second.end),
+        seconds=round(first.seconds + second.seconds, 2),
         text=f"{first.text}{stop}{second.text}",
         avg_logprob=min(first.avg_logprob, second.avg_logprob),
         doubts=tuple(dict.fromkeys(first.doubts + second.doubts)),

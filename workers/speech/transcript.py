@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from rules.events import Segment
 from workers.speech.clips import Clip, grouped, pack
 from workers.speech.decode import RATE, Audio, Limits, decoded
 from workers.speech.engines import Engine, EngineOptions, get_engine
-from workers.speech.lines import Line, doc_of, line_of, lines_of
+from workers.speech.lines import Line, doc_of, line_of, lines_of, unheard_seconds
 from workers.speech.pieces import Piece, Pieces, key_of
 from workers.speech.plan import Plan, planned, shared_channel
 from workers.speech.roles import Roles, Seat, assign_roles
@@ -75,9 +75,9 @@ def transcribe(
         pieces = Pieces(key, done, on_piece)
         plan = planned(pieces, audio, speakers, voice, prints)
         clips = pack(plan.turns, voice)
-        lines = list(_heard(pieces, hearing, audio, clips, voice.longest_piece, report))
+        docs = list(_heard(pieces, hearing, audio, clips, voice.longest_piece, report))
         report(1.0)
-        return _assembled(lines, audio, hearing, parameters, speakers, plan)
+        return _assembled(docs, audio, hearing, parameters, speakers, plan)
 
 
 def _ignore(_share: float) -> None:
@@ -91,31 +91,37 @@ def _heard(
     clips: Sequence[Clip],
     longest: float,
     report: Callable[[float], None],
-) -> Iterator[Line]:
+) -> Iterator[dict[str, Any]]:
     total = sum(clip.length for clip in clips) or 1
     heard = 0
     for position, group in enumerate(grouped(clips, longest), 1):
         until = max(turn.end for clip in group for turn in clip.turns) / RATE
-        doc = pieces.at(position, until, partial(_group_doc, engine, audio, group))
-        yield from map(line_of, cast("list[dict[str, Any]]", doc["lines"]))
+        yield pieces.at(position, until, partial(_group_doc, engine, audio, group))
         heard += sum(clip.length for clip in group)
         report(DECODED_PROGRESS + (1 - DECODED_PROGRESS) * heard / total)
 
 
 def _group_doc(engine: Engine, audio: Audio, group: Sequence[Clip]) -> dict[str, object]:
     heard = engine.hear([clip.samples(audio) for clip in group])
-    pairs = zip(group, heard, strict=True)
-    return {"lines": [doc_of(line) for pair in pairs for line in lines_of(*pair, engine.told)]}
+    lines: list[dict[str, object]] = []
+    unheard = 0.0
+    for clip, pieces in zip(group, heard, strict=True):
+        found = list(lines_of(clip, pieces, engine.told))
+        unheard += unheard_seconds(clip, found)
+        lines.extend(map(doc_of, found))
+    return {"lines": lines, "unheard_seconds": round(unheard, 2)}
 
 
 def _assembled(
-    lines: Sequence[Line],
+    docs: Sequence[dict[str, Any]],
     audio: Audio,
     engine: Engine,
     parameters: dict[str, object],
     speakers: Sequence[str],
     plan: Plan,
 ) -> Transcription:
+    lines = [line_of(line) for doc in docs for line in doc["lines"]]
+    unheard = sum(doc["unheard_seconds"] for doc in docs)
     ordered = sorted(lines, key=lambda line: (line.start, line.channel))
     texts: dict[Seat, list[str]] = {}
     for line in ordered:
@@ -129,7 +135,7 @@ def _assembled(
         model_digest=engine.model_digest,
         parameters=parameters,
         decoded_seconds=round(audio.seconds, 3),
-        untrusted_share=untrusted_share(lines),
+        untrusted_share=untrusted_share(lines, unheard),
         flags=flags if plan.turns else (*flags, "no_speech"),
     )
 
@@ -153,8 +159,8 @@ def _segment(line: Line, roles: Roles) -> Segment:
     )
 
 
-def untrusted_share(lines: Sequence[Line]) -> float:
-    """Return the share of the heard time whose text is not believed (0 to 1)."""
-    total = sum(line.end - line.start for line in lines)
-    doubted = sum(line.end - line.start for line in lines if line.doubts)
+def untrusted_share(lines: Sequence[Line], unheard: float) -> float:
+    """Return the share of the speech whose text is not believed or is missing (0 to 1)."""
+    doubted = unheard + sum(line.seconds for line in lines if line.doubts)
+    total = unheard + sum(line.seconds for line in lines)
     return round(doubted / total, 4) if total > 0 else 0.0

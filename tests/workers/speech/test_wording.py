@@ -5,7 +5,8 @@ from whisper.timing import dtw_cpu
 from workers.speech.clips import pack
 from workers.speech.decode import RATE
 from workers.speech.engines import Heard, Word
-from workers.speech.lines import lines_of
+from workers.speech.lines import lines_of, unheard_seconds
+from workers.speech.transcript import untrusted_share
 from workers.speech.voice import Stretch, VoiceOptions
 from workers.speech.wording import first_ticks
 
@@ -75,3 +76,18 @@ def test_clips_hold_one_voice_and_neither_too_much_sound_nor_too_much_time() -> 
     assert all(clip.length <= options.longest_clip * RATE for clip in clips)
     assert all(clip.span <= options.widest_clip * RATE for clip in clips)
     assert max(len(clip.turns) for clip in clips) == 4
+
+
+def test_turns_of_which_nothing_was_heard_count_as_untrusted_speech() -> None:
+    """The model stops after the first of three turns, as it sometimes does."""
+    turns = [Stretch(0, at * RATE, (at + 3) * RATE, 3 * RATE) for at in (0, 5, 10)]
+    (clip,) = pack(turns, VoiceOptions())
+
+    lost = list(lines_of(clip, [heard("今天就能还上", 0.0, 0.5)], ""))
+    looped = list(lines_of(clip, [Heard(0.0, 9.6, "诸位，" * 20, -0.3, 0.1, 9.0)], ""))
+
+    assert unheard_seconds(clip, lost) == 6.0
+    assert untrusted_share(lost, 6.0) == pytest.approx(6 / 9, abs=0.01)
+    assert [(line.start, line.end, line.seconds) for line in looped] == [(0.0, 13.0, 9.6)]
+    assert unheard_seconds(clip, looped) == 0.0
+    assert untrusted_share(looped, 0.0) == 1.0
