@@ -1,5 +1,7 @@
 """Hears one claimed recording: goes on from stored pieces, stores new ones, shows its progress."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from service.errors import ServiceError
 from service.speech import Bias
 from service.storage import store
 from service.transcribe import Heard, Hearing, StoredPiece, store_piece
-from service.work import renew
+from service.work import LostLeaseError, renew
 from workers.lease import kept_alive
 from workers.speech import Piece, transcribe_file
 
@@ -28,9 +30,6 @@ class _Progress:
     """The share that is heard (0..1), as the lease's thread tells it; None until something is."""
 
     share: float | None = None
-
-    def set(self, share: float) -> None:
-        self.share = round(share, 4)
 
 
 def hear(work: Hearing) -> Heard:
@@ -47,7 +46,7 @@ def hear(work: Hearing) -> Heard:
             speakers=work.speakers,
             engine=config.engine,
             model=config.model,
-            on_progress=progress.set,
+            on_progress=lambda share: _advance(work, progress, share),
             options=options_of(work.bias),
             done=[_piece(piece) for piece in work.pieces],
             on_piece=lambda piece: _keep(work, piece, progress),
@@ -88,13 +87,27 @@ def _piece(stored: StoredPiece) -> Piece:
     )
 
 
+def _advance(work: Hearing, progress: _Progress, share: float) -> None:
+    """Show how far it has come, after each group of turns; stop where somebody has taken over."""
+    progress.share = round(share, 4)
+    with _tolerated("progress_not_stored"):
+        if not _renew(work, progress):
+            raise LostLeaseError
+
+
 def _keep(work: Hearing, piece: Piece, progress: _Progress) -> None:
-    """Store a piece in a transaction of its own; a database that is away costs only the piece."""
+    """Store a piece in a transaction of its own."""
     stored = StoredPiece(piece.position, piece.key, piece.until_seconds, piece.doc)
-    try:
+    with _tolerated("piece_not_stored"):
         with tenant_session(work.tenant_id) as session:
             store_piece(session, work, stored, progress=progress.share, now=now())
-    except (sqlalchemy.exc.SQLAlchemyError, ServiceError) as error:
-        _LOG.warning("piece_not_stored", **log.describe_error(error))
-    else:
         _LOG.debug("piece_stored", attempt=work.attempt, position=piece.position)
+
+
+@contextmanager
+def _tolerated(event: str) -> Iterator[None]:
+    """Go on where the database is away: it costs what is written here, and not the hearing."""
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, ServiceError) as error:
+        _LOG.warning(event, **log.describe_error(error))
