@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.speech.levels import measure
+from workers.speech.noise import quietened
 
 RATE = 16_000
 SCALE = 32_768.0
@@ -54,6 +55,7 @@ FLAGS = {
     "silent": "no channel holds any sound",
     "silent_channel": "one channel holds no sound",
     "clipped": "the level was too high, so that speech is distorted",
+    "noisy": "steady noise was close to the speech, and was taken out before hearing",
     "dual_mono": "both channels hold the same sound",
     "extra_streams": "the file holds further audio streams, which are not heard",
 }
@@ -202,6 +204,8 @@ def _audio(sink: int, report: dict[str, Any]) -> Audio:
     mapped = mmap.mmap(sink, 0, prot=mmap.PROT_READ)
     samples = np.frombuffer(mapped, dtype="<i2").reshape(frames, channels)
     levels = measure(_blocks(samples, mapped), channels=channels, rate=RATE)
+    if levels.noisy_channels:
+        _quieten(sink, samples, levels.noisy_channels)
     return Audio(
         samples=samples,
         format=str(report["format"]),
@@ -220,6 +224,17 @@ def _blocks(samples: NDArray[np.int16], mapped: mmap.mmap) -> Iterator[NDArray[n
     for start in range(0, samples.shape[0], BLOCK_SECONDS * RATE):
         yield samples[start : start + BLOCK_SECONDS * RATE]
         mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _quieten(sink: int, samples: NDArray[np.int16], channels: Sequence[int]) -> None:
+    """Write over noisy channels what is left of them without the noise."""
+    with mmap.mmap(sink, 0) as writable:
+        for channel in channels:
+            for start, clean in quietened(samples[:, channel], RATE):
+                target = np.frombuffer(writable, dtype="<i2").reshape(samples.shape)
+                target[start : start + len(clean), channel] = clean
+                del target
+                writable.madvise(mmap.MADV_DONTNEED)
 
 
 def _flags_of_file(report: dict[str, Any], seconds: float) -> Iterator[str]:

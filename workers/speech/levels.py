@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.speech.noise import NOISY_BELOW_DB, clearness, frame_powers
+
 SCALE = 32_768.0
 SILENCE_LEVEL = 0.001
 # G.711 never goes above 0.98 of full scale, and a limiter rarely lets 1 in 1,000 samples there.
@@ -24,6 +26,7 @@ class Levels:
 
     peaks: tuple[float, ...]
     silent_channels: tuple[int, ...]
+    noisy_channels: tuple[int, ...]
     flags: tuple[str, ...]
 
 
@@ -33,6 +36,7 @@ def measure(blocks: Iterable[NDArray[np.int16]], *, channels: int, rate: int) ->
     highest = np.full(channels, -32_768, dtype=np.int64)
     clipped = np.zeros(channels, dtype=np.int64)
     twins = _Twins(rate)
+    powers: list[list[NDArray[np.float32]]] = [[] for _ in range(channels)]
     total = 0
     for block in blocks:
         total += len(block)
@@ -40,6 +44,7 @@ def measure(blocks: Iterable[NDArray[np.int16]], *, channels: int, rate: int) ->
         lowest = np.minimum(lowest, rows.min(axis=1))
         highest = np.maximum(highest, rows.max(axis=1))
         for channel, row in enumerate(rows):
+            powers[channel].append(frame_powers(row, rate))
             if row.max() >= CLIPPED_LEVEL or row.min() <= -CLIPPED_LEVEL:
                 over = (row >= CLIPPED_LEVEL) | (row <= -CLIPPED_LEVEL)
                 clipped[channel] += np.count_nonzero(over)
@@ -47,7 +52,12 @@ def measure(blocks: Iterable[NDArray[np.int16]], *, channels: int, rate: int) ->
             twins.add(rows)
     # A constant offset is no sound, so the swing counts and not the level.
     silent = tuple(int(n) for n in np.flatnonzero(highest - lowest < 2 * SILENCE_LEVEL * SCALE))
-    flags = []
+    noisy = tuple(
+        channel
+        for channel, parts in enumerate(powers)
+        if channel not in silent and clearness(np.concatenate(parts)) < NOISY_BELOW_DB
+    )
+    flags = ["noisy"] if noisy else []
     if silent:
         flags.append("silent" if len(silent) == channels else "silent_channel")
     if (clipped > CLIPPED_SHARE * total).any():
@@ -55,7 +65,7 @@ def measure(blocks: Iterable[NDArray[np.int16]], *, channels: int, rate: int) ->
     if not silent and twins.found:
         flags.append("dual_mono")
     peaks = np.maximum(highest, -lowest) / SCALE
-    return Levels(tuple(float(peak) for peak in peaks), silent, tuple(flags))
+    return Levels(tuple(float(peak) for peak in peaks), silent, noisy, tuple(flags))
 
 
 class _Twins:

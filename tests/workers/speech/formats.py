@@ -39,10 +39,11 @@ class Sample:
 
 
 def tones(rate: int, channels: int, seconds: float = SECONDS) -> Sound:
-    """Return a column a channel, each with a tone of its own."""
+    """Return a column a channel, each with a tone of its own, and pauses as between syllables."""
     at = np.arange(round(seconds * rate)) / rate
+    spoken = at % 0.4 < 0.28
     waves = [np.sin(2 * np.pi * (FIRST_TONE + NEXT_TONE * n) * at) for n in range(channels)]
-    return (np.stack(waves, axis=1) * LEVEL).astype(np.int16)
+    return (np.stack(waves, axis=1) * spoken[:, None] * LEVEL).astype(np.int16)
 
 
 def encode(path: Path, sample: Sample, sound: Sound) -> Path:
