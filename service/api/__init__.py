@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from service.api import (
     admin,
     agencies,
+    alerts,
     checks,
     endpoints,
     findings,
@@ -29,5 +30,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     speech.router,
     admin.router,
     endpoints.router,
+    alerts.router,
     health.router,
 )

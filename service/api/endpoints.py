@@ -5,11 +5,11 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from rules.events import SafeStr
 from rules.model import Disposition, Severity
-from service import endpoints
+from service import alert_log, endpoints
 from service.api.deps import Administrator, LenderReader, TenantSession
 from service.config import settings
 from service.models import Endpoint, EndpointKind
@@ -132,6 +132,22 @@ class SecretIn(BaseModel):
     secret: Secret | None = None
 
 
+class RecoverIn(BaseModel):
+    """From when on everything is sent again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    since: AwareDatetime
+
+
+class RecoveredOut(BaseModel):
+    """How many alerts are on their way."""
+
+    model_config = ConfigDict(frozen=True)
+
+    alerts: int
+
+
 class EndpointSecretOut(BaseModel):
     """A webhook's new secret, shown this once; the one before signs too for some hours."""
 
@@ -199,3 +215,12 @@ def post_endpoint_secret(
     row = endpoints.rotate_endpoint_secret(session, endpoint, secret=new.secret, by=caller.key_id)
     hours = settings().secret_overlap_hours if row.previous_until else 0
     return EndpointSecretOut(secret=_own_secret(row), overlap_hours=hours)
+
+
+@router.post("/{endpoint}/recover", status_code=202, summary="Send everything since a time again")
+def post_recover(
+    caller: Administrator, session: TenantSession, endpoint: EndpointKey, wish: RecoverIn
+) -> RecoveredOut:
+    """Send all that the endpoint should have been told since then, under the same ids."""
+    count = alert_log.recover(session, endpoint, since=wish.since, by=caller.key_id)
+    return RecoveredOut(alerts=count)

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.models import Actor
+from service.db import tenant_session
+from service.models import Actor, AlertRow, VerdictRow
 from tests.factories import (
     Lender,
     Sender,
@@ -33,8 +34,10 @@ OWN_TESTS = {("/v1/webhooks/{agency_id}", "POST"), ("/v1/recordings/{sha256}", "
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/endpoints/{endpoint}": {"active": True},
     "/v1/endpoints/{endpoint}/secret": {},
+    "/v1/endpoints/{endpoint}/recover": {"since": "2026-06-01T00:00:00Z"},
 }
 QUERY = {"from": "2026-06-01", "to": "2026-07-01"}
+MOMENTS = {"from": "2026-06-01T00:00:00Z", "to": "2026-07-01T00:00:00Z"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,32 @@ class World:
     ids: dict[str, str]
     neighbour: Lender
     stranger: Sender
+
+
+def make_alert(lender: Lender, agency: Sender, interaction: UUID, endpoint: UUID) -> UUID:
+    with tenant_session(lender.id) as session:
+        verdict = VerdictRow(
+            tenant_id=lender.id,
+            interaction_id=interaction,
+            revision=1,
+            outcome="fail",
+            pack="collection",
+            pack_digest="",
+            findings_digest="",
+        )
+        session.add(verdict)
+        session.flush()
+        alert = AlertRow(
+            tenant_id=lender.id,
+            endpoint_id=endpoint,
+            interaction_id=interaction,
+            verdict_id=verdict.id,
+            message_id="alert_1",
+            payload={},
+            agency_id=agency.id,
+        )
+        session.add(alert)
+        return alert.id
 
 
 @pytest.fixture
@@ -64,6 +93,7 @@ def world(client: TestClient) -> World:
         "receipt": receipt,
         "agency_id": str(agency.id),
         "endpoint": made.json()["id"],
+        "alert": str(make_alert(lender, agency, UUID(item["id"]), UUID(made.json()["id"]))),
         "key": str(make_key(lender, Actor.LENDER).id),
     }
     return World(lender, agency, make_agency(lender), ids, neighbour, stranger)
@@ -72,7 +102,8 @@ def world(client: TestClient) -> World:
 def _ask(client: TestClient, path: str, method: str, value: str, auth: dict[str, str]) -> Any:
     name = path[path.index("{") + 1 : path.index("}")]
     address = path.replace("{" + name + "}", value)
-    params, body = (QUERY, None) if method == "GET" else ({}, BODIES.get(path))
+    query = MOMENTS if path.startswith("/v1/checks/") else QUERY
+    params, body = (query, None) if method == "GET" else ({}, BODIES.get(path))
     return client.request(method, address, params=params, json=body, headers=auth)
 
 
