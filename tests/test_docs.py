@@ -12,7 +12,12 @@ from typer.testing import CliRunner
 from hegui.cli import app
 from hegui.cli_rules import rules
 from service.alert import MAX_ATTEMPTS
+from service.alert_log import RECOVER_AT_MOST
+from service.app import create_app
+from service.channel import CHANNELS
 from service.config import Settings
+from service.endpoints import ESCALATE_AFTER_S
+from service.models import EndpointKind
 from service.packs import load_pack
 from workers.sender import RETRY_DELAYS_S
 
@@ -52,6 +57,49 @@ def test_the_retry_schedule_is_the_documented_one() -> None:
     assert words in read("docs/webhooks.md")
     assert told == RETRY_DELAYS_S
     assert len(told) + 1 == MAX_ATTEMPTS
+
+
+def test_the_page_of_alerts_tells_each_kind_with_its_limits() -> None:
+    page = read("docs/alerts.md")
+    rows = {
+        cells[0].strip("`"): cells[1:]
+        for line in page.splitlines()
+        if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 7
+    }
+
+    assert set(rows) - {"kind", "---"} == {kind.value for kind in EndpointKind}
+    for kind, known in CHANNELS.items():
+        limits = ", ".join(f"{count} in {seconds} s" for count, seconds in known.limits)
+        assert rows[kind.value] == [
+            "yes" if known.signs else "no",
+            limits or "none",
+            f"{known.pace_s:g} s" if known.pace_s else "none",
+            f"{known.text_bytes} bytes" if known.text_bytes else "–",
+            f"{known.window_s} s",
+            f"{known.penalty_s:g} s" if known.penalty_s else "–",
+        ], kind
+        assert known.source in page
+        for count, seconds in known.limits:
+            posts = 1 + int((seconds - 1e-9) // known.pace_s)
+            assert posts <= count, "the pause is too short for the limit"
+    assert f"({ESCALATE_AFTER_S[0]} to {ESCALATE_AFTER_S[-1]})" in page
+    assert f"up to {RECOVER_AT_MOST.days} days back" in page
+
+
+def test_every_call_on_the_page_of_alerts_exists() -> None:
+    page = read("docs/alerts.md")
+    known = {
+        (method.upper(), path)
+        for path, methods in create_app().openapi()["paths"].items()
+        for method in methods
+    }
+
+    told = set(re.findall(r"^\| `([A-Z]+) (/v1/\S+?)`", page, re.MULTILINE))
+    assert len(told) == 6
+    assert told <= known
+    options = set(re.findall(r"(?<!\S)--[a-z-]+", page.split("hegui endpoint add", 1)[1]))
+    shown = CliRunner().invoke(app, ["endpoint", "add", "--help"]).stdout
+    assert options & set(re.findall(r"--[a-z-]+", shown)) == options
 
 
 def test_compose_starts_every_part_after_the_migration() -> None:
