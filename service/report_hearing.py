@@ -16,6 +16,7 @@ FLAGS: Mapping[str, tuple[str, str]] = {
     "damaged": ("部分数据无法解码", "parts could not be decoded"),
     "clipped": ("音量过载失真", "distorted by too high a level"),
     "extra_streams": ("另有音轨未收听", "holds further streams that were not heard"),
+    "noisy": ("噪声大，已先降噪再识别", "noisy; steady noise was taken out before hearing"),
     "silent": ("全程无声", "silent from end to end"),
     "silent_channel": ("有一个声道无声", "one channel is silent"),
     "no_speech": ("没有听到说话", "no speech was found"),
