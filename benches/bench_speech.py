@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from workers.speech import weights
 from workers.speech.decode import RATE, SCALE, decoded
 from workers.speech.engines import get_engine
+from workers.speech.role_words import leaning
 from workers.speech.transcript import transcribe
 
 AUDIO = Path(__file__).parents[1] / "hegui" / "demo_data" / "audio"
@@ -104,6 +105,8 @@ def channels(path: Path) -> list[NDArray[np.float32]]:
 def ours(engine: str) -> Callable[[Path], Hearing]:
     def prepare(path: Path) -> Hearing:
         get_engine(engine)
+        # Tables of sounds are read once a process, like the model.
+        leaning("您好")
 
         def hear() -> Texts:
             heard = transcribe(path, speakers=SPEAKERS, engine=engine)
