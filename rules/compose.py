@@ -1,6 +1,6 @@
 """Conditions over a contact: words, facts, order, repetition and absence put together."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -58,6 +58,28 @@ def holds(condition: Condition, scene: Scene) -> tuple[Hit, ...]:
     if isinstance(condition, AnyCondition):
         return tuple(hit for part in condition.parts for hit in holds(part, scene))
     return _composed(condition, scene)
+
+
+def carriers(condition: Condition, cues: Mapping[str, WordsCondition]) -> frozenset[int] | None:
+    """Keys of `words` conditions of which one must hold, or the condition does not; None: none.
+
+    Where none of them may hold, the condition leaves nothing undecided either.
+    """
+    found: frozenset[int] | None = None
+    match condition:
+        case WordsCondition(key=key):
+            found = frozenset({key})
+        case CueCondition(name=name):
+            found = frozenset({cues[name].key})
+        case RepeatedCondition(part=part) | AllCondition(parts=(part, *_)):
+            found = carriers(part, cues)
+        case SequenceCondition(steps=steps):
+            found = carriers(next(step.part for step in steps if not step.negative), cues)
+        case AnyCondition(parts=parts):
+            each = [carriers(part, cues) for part in parts]
+            if None not in each:
+                found = frozenset().union(*filter(None, each))
+    return found
 
 
 def _composed(condition: Composed, scene: Scene) -> tuple[Hit, ...]:

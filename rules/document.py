@@ -81,22 +81,12 @@ class Side:
 
     def raw_span(self, start: int, end: int) -> tuple[_Piece, int, int]:
         """The segment that holds most of a stretch, and its part there in raw characters."""
-        shares: dict[int, int] = {}
-        for place in range(start, end):
-            n = bisect_right(self._piece_starts, int(self._starts[place])) - 1
-            shares[n] = shares.get(n, 0) + 1
-        best = max(shares, key=lambda n: (shares[n], -n))
-        own = [
-            place
-            for place in range(start, end)
-            if bisect_right(self._piece_starts, int(self._starts[place])) - 1 == best
-        ]
+        starts, ends = self._starts[start:end].tolist(), self._ends[start:end].tolist()
+        owners = [bisect_right(self._piece_starts, at) - 1 for at in starts]
+        best = max(dict.fromkeys(owners), key=lambda n: (owners.count(n), -n))
+        first, last = owners.index(best), len(owners) - 1 - owners[::-1].index(best)
         piece = self.pieces[best]
-        return (
-            piece,
-            int(self._starts[own[0]]) - piece.start,
-            int(self._ends[own[-1]]) - piece.start,
-        )
+        return piece, starts[first] - piece.start, ends[last] - piece.start
 
 
 class Document:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from rules.citation import may_cite
-from rules.compose import Scene, holds
+from rules.compose import Scene, carriers, holds
 from rules.context import ContactContext, Span, Turn
 from rules.document import Voice
 from rules.events import Case, Channel, Interaction, Mode, Speaker
@@ -104,7 +104,11 @@ def _defaults(pack: Pack) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _rules_about(pack: Pack, interaction: Interaction) -> tuple[Rule, ...]:
+_Carried = tuple[Rule, frozenset[int] | None]
+"""A rule, and the `words` conditions without which it cannot hold."""
+
+
+def _rules_about(pack: Pack, interaction: Interaction) -> tuple[_Carried, ...]:
     """The rules about such a contact on whatever day, those on other findings last."""
     key = (
         interaction.channel,
@@ -116,8 +120,8 @@ def _rules_about(pack: Pack, interaction: Interaction) -> tuple[Rule, ...]:
     if key not in pack.memory:
         about = [rule for rule in pack.rules if _is_about(rule, interaction)]
         about.sort(key=lambda rule: isinstance(rule.when, FindingsCondition))
-        pack.memory[key] = tuple(about)
-    found: tuple[Rule, ...] = pack.memory[key]
+        pack.memory[key] = tuple((rule, carriers(rule.when, pack.cues)) for rule in about)
+    found: tuple[_Carried, ...] = pack.memory[key]
     return found
 
 
@@ -135,7 +139,9 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
     hearing = ledger.hearing(contact)
     found: list[Finding] = []
     unknown: list[str] = []
-    for rule in _rules_about(ledger.pack, interaction):
+    for rule, keys in _rules_about(ledger.pack, interaction):
+        if keys is not None and hearing.set_off.isdisjoint(keys):
+            continue
         values = ledger.parameters[rule.id]
         if not _binds(rule, day) or values.get("enabled") is False:
             continue

@@ -1,6 +1,6 @@
 """What the patterns of a pack find in one contact, searched once, after the guards."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -75,26 +75,35 @@ class Hearing:
         self._hits: dict[int, tuple[Hit, ...]] = {}
         self._idioms: dict[Voice, tuple[tuple[int, int], ...]] = {}
 
-    def matches(self, condition: WordsCondition) -> list[Match]:
-        """All matches of a condition; the text of its voice is scanned on the first call."""
-        voice = condition.voice
+    def _scan(self, voice: Voice) -> Scan | None:
+        """What the automata set off in the words of a voice; None where it says nothing."""
         if voice not in self._scans:
             side = self.document.side(voice)
-            empty = not side.pieces
-            self._scans[voice] = (
-                None if empty else self.pack.matchers[voice].scan(side.text, side.codes)
-            )
-        scan = self._scans[voice]
+            found = self.pack.matchers[voice].scan(side.text, side.codes) if side.pieces else None
+            self._scans[voice] = found
+        return self._scans[voice]
+
+    @cached_property
+    def set_off(self) -> frozenset[int]:
+        """The keys of the `words` conditions that may hold; no other one does."""
+        scans = filter(None, map(self._scan, Voice))
+        return frozenset(key for scan in scans for key in scan.set_off)
+
+    def matches(self, condition: WordsCondition) -> list[Match]:
+        """All matches of a condition."""
+        scan = self._scan(condition.voice)
         return [] if scan is None else scan.matches(condition.key)
 
     def hits(self, condition: WordsCondition) -> tuple[Hit, ...]:
         """The places where a `words` condition holds, in order."""
-        if condition.key not in self._hits:
-            matches = self.matches(condition)
-            self._hits[condition.key] = self._judged(condition, matches) if matches else ()
-        return self._hits[condition.key]
+        held = self._hits.get(condition.key)
+        if held is None:
+            matches = self.matches(condition) if condition.key in self.set_off else ()
+            held = self._judged(condition, matches) if matches else ()
+            self._hits[condition.key] = held
+        return held
 
-    def _judged(self, condition: WordsCondition, matches: list[Match]) -> tuple[Hit, ...]:
+    def _judged(self, condition: WordsCondition, matches: Sequence[Match]) -> tuple[Hit, ...]:
         """The matches that count, the surest of overlapping ones; guards hear of no other."""
         kept: list[Match] = []
         ranked = sorted(

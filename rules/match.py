@@ -1,7 +1,7 @@
 """Find patterns in a text: regular expressions both ways from what the automata set off."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple
@@ -60,6 +60,11 @@ class Scan:
         for n in sorted(seeds):
             pattern = patterns[n]
             self._wanted.setdefault(pattern.condition, []).append((pattern, seeds[n]))
+
+    @property
+    def set_off(self) -> Collection[int]:
+        """The conditions that may have matches; no other condition has any."""
+        return self._wanted.keys()
 
     def matches(self, condition: int) -> list[Match]:
         """The matches of a condition's patterns, by place and then by pattern."""

@@ -18,7 +18,7 @@ from rules.triggers import Sign, Trigger, signs
 MAX_SEEDS = 5000
 """Places of one pattern in one text that are followed."""
 
-FEW = 60
+FEW = 250
 """So many places are followed without asking first what stands round them."""
 
 LONGEST = 8
