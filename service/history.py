@@ -21,6 +21,8 @@ from service.models import (
     TranscriptRow,
 )
 
+# What only our own engine may say of words: in a sender's transcript it would excuse them.
+ENGINE_MARKS = frozenset({"trusted", "biased", "doubts"})
 # A check reads the whole case; the words with their times are many and say nothing to a rule.
 _WITHOUT_WORDS = defer(cast("QueryableAttribute[Any]", TranscriptRow.words), raiseload=True)
 
@@ -73,13 +75,20 @@ def _events(
             data = {**body["data"], "agency_id": key[0]}
             heard = transcripts.get(rows[key].id)
             # Only the version of a contact that announced these very bytes has these words.
-            if heard is not None and data.get("transcript") is None:
+            if data.get("transcript") is not None:
+                data["transcript"] = [_as_said(segment) for segment in data["transcript"]]
+            elif heard is not None:
                 announced = (data.get("recording") or {}).get("sha256")
                 if announced == heard.recording_sha256:
                     data["transcript"] = heard.segments
             body = {**body, "data": data}
         events.append(EVENT.validate_python(body))
     return events
+
+
+def _as_said(segment: dict[str, Any]) -> dict[str, Any]:
+    """A sender's segment without the marks that only our engine sets: they would excuse words."""
+    return {name: value for name, value in segment.items() if name not in ENGINE_MARKS}
 
 
 def _extend_retention(

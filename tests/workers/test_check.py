@@ -14,6 +14,7 @@ from tests.factories import (
     Lender,
     Sender,
     make_agency,
+    make_call,
     make_case,
     make_sms,
     make_tenant,
@@ -69,6 +70,21 @@ def test_a_late_event_revises_the_verdict_and_a_repetition_does_not(
             select(AuditEntry).where(col(AuditEntry.action) == "interaction_checked")
         ).all()
     assert [entry.details["revision"] for entry in actions] == [1, 2]
+
+
+def test_a_sender_cannot_excuse_its_own_words(
+    client: TestClient, lender: Lender, agency: Sender, run_jobs: Callable[[], None]
+) -> None:
+    said = {"speaker": "collector", "start": 0, "end": 4, "text": "今晚不还清，我们就上门泼油漆。"}
+    marks = {"plain": {}, "doubted": {"trusted": False}, "hinted": {"biased": True}}
+    post_event(client, agency, make_case())
+    for name, mark in marks.items():
+        call = make_call(interaction_id=name, transcript=[said | mark])
+        assert post_event(client, agency, call).status_code == 202
+    run_jobs()
+
+    outcomes = {name: verdicts(lender, name)[-1].outcome for name in marks}
+    assert outcomes == dict.fromkeys(marks, "fail")
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
