@@ -147,7 +147,7 @@ def _off_days(context: ContactContext, text: str) -> Iterator[_Wrong]:
         # Grace days and due dates are not in the case: only what is off by half counts as wrong.
         off = overdue > most * 2 or overdue < days / 2
         if off and min(abs(overdue - days), abs(overdue - most)) >= _FAR:
-            yield _Wrong(match.start(), match.end(), match[0], f"{overdue} days", sure=True)
+            yield _Wrong(match.start(), match.end(), match[0], f"{overdue} days", sure=False)
 
 
 def _high_rates(text: str, most: Decimal) -> Iterator[_Wrong]:

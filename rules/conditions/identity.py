@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from rules.conditions.entry import entry_of
-from rules.conditions.opening import lender_names, short_names
+from rules.conditions.opening import house_of, lender_names, short_names
 from rules.conditions.words import part_of, spans_of
 from rules.context import ContactContext, FactHit
 from rules.events import ContactOutcome
@@ -53,7 +53,7 @@ def poses_as_lender(context: ContactContext) -> Iterator[FactHit]:
     """
     org = context.contact.interaction.collector.org
     lenders = lender_names(context)
-    if org is None or not lenders or any(name in org or org in name for name in lenders):
+    if org is None or not lenders or any(house_of(name) in org or org in name for name in lenders):
         return
     spans = spans_of(context)
     everything = "，".join(span.heard for span in spans)

@@ -57,6 +57,12 @@ def lender_names(context: ContactContext) -> tuple[str, ...]:
     )
 
 
+def house_of(name: str) -> str:
+    """The name without the kind of house it is: 百禾小贷 and 百禾小额贷款公司 are both 百禾."""
+    core = _HOUSE_TAIL.sub("", _FIRM_KIND.sub("", name))
+    return core if len(core) >= _SHORT else name
+
+
 def short_names(name: str) -> tuple[str, ...]:
     """A firm's or a channel's name, and what people shorten it to."""
     forms = (
