@@ -13,6 +13,7 @@ from service.audit import add_entry
 from service.escalation import rescue
 from service.jobs import Job, enqueue
 from service.models import AlertRow, AlertState, DeliveryRow, Endpoint
+from service.routing import release_pending
 
 # While an endpoint fails, one alert at a time tries it, so it cannot hold up the others' work.
 PROBE_EVERY = timedelta(seconds=60)
@@ -181,12 +182,13 @@ def judge_endpoint(
     if attempt.result is Result.DELIVERED:
         endpoint.failing_since = endpoint.paused_until = None
     elif attempt.result is Result.GONE:
-        _switch_off(session, endpoint, "gone", "the receiver answered 410 Gone")
+        reason = "the receiver answered 410 Gone"
+        _switch_off(session, endpoint, "gone", reason, now=now)
     elif attempt.result is Result.FAILED:
         endpoint.failing_since = endpoint.failing_since or now
         if now - endpoint.failing_since >= GIVE_UP_AFTER:
             days = f"nothing was delivered for {GIVE_UP_AFTER.days} days"
-            _switch_off(session, endpoint, "failing", days)
+            _switch_off(session, endpoint, "failing", days, now=now)
 
 
 def deliver(alert: AlertRow, *, now: datetime) -> None:
@@ -228,10 +230,13 @@ def bury(session: Session, alert: AlertRow, *, reason: str, now: datetime) -> No
     rescue(session, alert, now=now)
 
 
-def _switch_off(session: Session, endpoint: Endpoint, code: str, reason: str) -> None:
-    """Send it nothing more; the lender adds an endpoint anew once its receiver answers."""
+def _switch_off(
+    session: Session, endpoint: Endpoint, code: str, reason: str, *, now: datetime
+) -> None:
+    """Send it nothing more; the lender switches it on again once its receiver answers."""
     endpoint.active = False
     endpoint.disabled_reason = reason
+    release_pending(session, endpoint, now=now)
     add_entry(
         session,
         tenant_id=endpoint.tenant_id,

@@ -17,6 +17,7 @@ from service.config import settings
 from service.destination import RefusedDestinationError, parse_destination
 from service.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from service.models import Agency, Endpoint, EndpointKind
+from service.routing import release_pending
 from service.tenants import make_webhook_secret
 
 MAX_WINDOW_S = 86_400
@@ -107,6 +108,8 @@ def change_endpoint(
         found.active = active
         found.disabled_reason = None if active else "switched off by the lender"
         found.failing_since = found.paused_until = None
+        if not active:
+            release_pending(session, found, now=now())
     session.flush()
     _note(session, found, by, "endpoint_changed", fields=sorted(changes))
     return found
@@ -118,6 +121,7 @@ def remove_endpoint(session: Session, endpoint_id: UUID, *, by: str) -> None:
     found.active, found.removed_at, found.disabled_reason = False, now(), "removed"
     for other in session.exec(select(Endpoint).where(col(Endpoint.escalate_to) == endpoint_id)):
         other.escalate_to = other.escalate_after_s = None
+    release_pending(session, found, now=now())
     session.flush()
     _note(session, found, by, "endpoint_removed")
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import Session, col, select
 
@@ -259,3 +259,23 @@ def wake(session: Session, endpoint: Endpoint, alert_id: UUID, *, at: datetime |
     else:
         job, subject_id = Job.DIGEST, endpoint.id
     enqueue(session, job, tenant_id=endpoint.tenant_id, subject_id=subject_id, at=at)
+
+
+def release_pending(session: Session, endpoint: Endpoint, *, now: datetime) -> None:
+    """Call up the critical alerts that wait at an endpoint that was switched off.
+
+    Their jobs find it so and give them to the other endpoints; they do not wait for a retry.
+    """
+    waiting = session.exec(
+        update(AlertRow)
+        .where(
+            col(AlertRow.endpoint_id) == endpoint.id,
+            col(AlertRow.state) == AlertState.PENDING.value,
+            col(AlertRow.severity) == Severity.CRITICAL.value,
+        )
+        .values(next_at=now)
+        .returning(col(AlertRow.id))
+        .execution_options(synchronize_session="fetch")
+    ).scalars()
+    for alert_id in waiting.all():
+        wake(session, endpoint, alert_id, at=None)

@@ -194,3 +194,24 @@ def test_a_critical_alert_of_an_endpoint_that_is_gone_goes_to_the_others(
         UUID(alert["endpoint_id"]): alert["state"] for alert in get(client, lender, "/v1/alerts")
     }
     assert states == {UUID(first["id"]): "dead", UUID(second["id"]): "delivered"}
+
+
+def test_what_waits_at_an_endpoint_that_is_removed_is_told_to_the_others_at_once(
+    client: TestClient,
+    lender: Lender,
+    agency: Sender,
+    receiver: Receiver,
+    run_jobs: Callable[[], None],
+) -> None:
+    first = add(client, lender, receiver)
+    second = add(client, lender, receiver, families=["ZZZ"])
+    receiver.answer_next(503, headers={"Retry-After": "3600"})
+    send_threat(client, agency)
+    run_jobs()
+    assert signed_by(receiver.requests, second) == []
+
+    removed = client.delete(f"/v1/endpoints/{first['id']}", headers=lender.auth)
+    assert removed.status_code == 204
+    run_jobs()
+
+    assert [document["escalated"] for document in signed_by(receiver.requests, second)] == [True]
