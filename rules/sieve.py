@@ -23,6 +23,9 @@ NEEDS = 3
 COMMON = 2.0
 """A word expected more often than this where it is wanted is not looked for: it sorts nothing."""
 
+BLOCK = 8192
+"""Places that are asked about at once."""
+
 HASHES = 4096
 """Numbers that stand for pairs of codes."""
 
@@ -288,8 +291,26 @@ class Sieve:
 
         `slack`: by how many characters the end is uncertain.
         """
-        heard = self._sounds.of(text, codes)
-        bounds = _bounds(text)
+        heard, bounds = self._sounds.of(text, codes), _bounds(text)
+        blocks = (slice(at, at + BLOCK) for at in range(0, len(core), BLOCK))
+        return np.concatenate(
+            [
+                block.start
+                + self._passing(heard, bounds, core[block], start[block], end[block], slack[block])
+                for block in blocks
+            ]
+        )
+
+    def _passing(
+        self,
+        heard: _Text,
+        bounds: "_Bounds",
+        core: Places,
+        start: Places,
+        end: Places,
+        slack: Places,
+    ) -> Places:
+        """The same for so many places that the work on them fits into little memory."""
         kept = np.arange(len(core))
         for column in self._columns:
             asked = column.wide[0][core[kept]] >= 0
