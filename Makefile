@@ -44,8 +44,8 @@ $(STAMP): requirements/lock.txt pyproject.toml
 lock: venv ## resolve pyproject.toml into requirements/ (LOCK_ARGS=--upgrade: newer versions)
 	@test -x $(VENV)/lock/bin/uv || { $(PYTHON) -m venv $(VENV)/lock && \
 		$(VENV)/lock/bin/python -m pip --disable-pip-version-check install --quiet uv; }
-	@$(call resolve,lock.txt,--extra dev)
-	@$(call resolve,run.txt,)
+	@$(call resolve,lock.txt,--extra mono --extra dev)
+	@$(call resolve,run.txt,--extra mono)
 
 # The pins of the file at hand are kept, unless LOCK_ARGS=--upgrade asks for newer ones.
 define resolve
