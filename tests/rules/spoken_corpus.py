@@ -70,6 +70,8 @@ def lawful_lines() -> list[Entry]:
         *_lines("good_calls/lines_2.yaml"),
         *_lines("good_calls/lines_3.yaml"),
         *_lines("good_calls/lines_more.yaml"),
+        *_lines("good_calls/lines_oblique.yaml"),
+        *_lines("good_calls/lines_4.yaml"),
     ]
 
 
