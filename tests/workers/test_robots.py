@@ -1,6 +1,7 @@
 """Robots are spoken to as their providers ask: signed, within size and pace, in plain text."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -9,13 +10,17 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 from aiosmtpd.smtp import AuthResult
+from starlette.testclient import TestClient
 
 from rules.model import Severity
 from rules.rule import Title
 from service.alert import Attempt, Result
 from service.channel import CHANNELS
+from service.config import settings
 from service.digest import Group, Post, compose
 from service.models import EndpointKind
+from tests.conftest import Database
+from tests.factories import Lender, Sender, make_case, make_sms, post_event
 from tests.receiver import Receiver
 from tests.robots import Provider
 from tests.workers.system import free_port
@@ -236,3 +241,69 @@ def test_a_relay_that_is_not_listed_is_not_dialled(relay: tuple[Mailbox, str]) -
     attempt = mail(Egress(), post, relay=f"smtp://{relay[1]}", sender="a@b.example", now=NOW)
 
     assert attempt == Attempt(Result.FAILED, "address_refused")
+
+
+def settle(**environment: str) -> None:
+    os.environ |= environment
+    settings.cache_clear()
+
+
+@pytest.fixture
+def operator(database: Database) -> Iterator[Callable[..., None]]:
+    """Set what an operator sets, for one test."""
+    before = dict(os.environ)
+    yield settle
+    for name in set(os.environ) - set(before):
+        del os.environ[name]
+    settle(**before)
+
+
+THREAT = "再不还钱，我们今天就上门泼油漆，让你家里人都不得安宁。"
+
+
+def send_threat(client: TestClient, agency: Sender) -> None:
+    post_event(client, agency, make_case())
+    post_event(client, agency, make_sms(text=THREAT))
+
+
+@pytest.mark.parametrize("kind", ROBOTS)
+def test_a_threat_comes_down_the_whole_road_to_every_kind_of_robot(
+    client: TestClient,
+    lender: Lender,
+    agency: Sender,
+    operator: Callable[..., None],
+    run_jobs: Callable[[], None],
+    kind: EndpointKind,
+) -> None:
+    with Provider(kind.value, SECRET, limits=CHANNELS[kind].limits) as robot:
+        operator(HEGUI_EGRESS_ALLOW=robot.address)
+        secret = SECRET if CHANNELS[kind].signs else None
+        wish = {"kind": kind.value, "url": robot.url, "secret": secret}
+        assert client.post("/v1/endpoints", json=wish, headers=lender.auth).status_code == 201
+        send_threat(client, agency)
+        run_jobs()
+
+    assert robot.refusals == []
+    assert "[严重 critical] THR-" in robot.texts[0]
+    assert "泼油漆" not in robot.texts[0]
+
+
+def test_a_threat_comes_down_the_whole_road_to_a_mailbox(
+    client: TestClient,
+    lender: Lender,
+    agency: Sender,
+    relay: tuple[Mailbox, str],
+    operator: Callable[..., None],
+    run_jobs: Callable[[], None],
+) -> None:
+    operator(HEGUI_SMTP_URL=f"smtp://hegui:p%40ss@{relay[1]}", HEGUI_SMTP_FROM="hegui@bank.example")
+    wish = {"kind": "email", "url": "mailto:risk@bank.example"}
+    assert client.post("/v1/endpoints", json=wish, headers=lender.auth).status_code == 201
+    send_threat(client, agency)
+    run_jobs()
+
+    (message,) = relay[0].kept
+    text = message.get_payload(decode=True).decode()  # type: ignore[attr-defined]
+    assert "[严重 critical] THR-" in text
+    assert "泼油漆" not in text
+    assert message["From"] == "hegui@bank.example"  # type: ignore[index]
