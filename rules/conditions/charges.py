@@ -87,7 +87,11 @@ def _wrong_figures(context: ContactContext, text: str, *, about_charges: bool) -
     parts = _parts(text)
     highest = max((amount.high for amount in amounts(text)), default=Decimal(0))
     # A smaller total beside a greater sum is the total of a part (罚息合计九百).
-    totals = [a for a in claimed_totals(text) if _is_whole(text, a) and a.high == highest]
+    totals = [
+        total
+        for total in claimed_totals(text)
+        if _is_whole(text, total) and total.high == highest and not _is_of_a_part(text, total)
+    ]
     if balance is None:
         if totals and about_charges:
             yield _of(text, totals[0], known="unknown", sure=False)
@@ -102,6 +106,19 @@ def _wrong_figures(context: ContactContext, text: str, *, about_charges: bool) -
     yield from _off_days(context, text)
     if about_charges:
         yield from _high_rates(text, Decimal(str(context.parameters["yearly_rate"])))
+
+
+_OF_A_PART = re.compile(
+    r"(?:利息|罚息|复利|违约金|滞纳金|手续费|服务费|担保费|管理费|保险费|咨询费)[^。；！？\n]{0,10}$"
+)
+_OF_ALL = re.compile(r"本金|本息|欠款|连本|账单|加上|加起来|结清|还清")
+
+
+def _is_of_a_part(text: str, total: Amount) -> bool:
+    """Whether the total is that of one kind of charge (违约金一共两百元), not of the debt."""
+    start = max((text.rfind(mark, 0, total.start) + 1 for mark in "。；！？\n"), default=0)
+    before = text[start : total.start]
+    return bool(_OF_A_PART.search(before)) and not _OF_ALL.search(before)
 
 
 def _off_balance(

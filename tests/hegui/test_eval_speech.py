@@ -1,6 +1,7 @@
 """The evaluation of hearing: its arithmetic, its codecs, and one call all the way."""
 
 import json
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +89,15 @@ def loudness(samples: NDArray[np.int16]) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(np.mean(frames**2, axis=1)))
 
 
+def as_written(path: Path) -> NDArray[np.int16]:
+    """Read a WAV file as it lies, one column a channel: our own decoding takes noise away."""
+    with wave.open(str(path)) as file:
+        sound = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+        return sound.reshape(-1, file.getnchannels())
+
+
 def test_noise_lies_ten_decibels_below_the_speech(call: Path, tmp_path: Path) -> None:
-    clean, noisy = phone_sound(call), phone_sound(CODECS["noise-10db"].write(call, tmp_path))
+    clean, noisy = phone_sound(call), as_written(CODECS["noise-10db"].write(call, tmp_path))
     voice = clean[:, 0].astype(float)
     noise = noisy[: len(voice), 0] - voice[: len(noisy)]
 

@@ -23,6 +23,8 @@ def place(text: str, words: str) -> Place:
         ("negated", "借款不还是民事纠纷，正常情况下不会坐牢", "坐牢"),
         ("negated", "泼油漆、堵锁眼这些都是明令禁止的", "泼油漆"),
         ("negated", "我这边不是公安也不是法院", "法院"),
+        ("negated", "泼油漆什么的，正规公司不会做", "泼油漆"),
+        ("negated", "上门泼油漆那种事肯定不会的", "泼油漆"),
         ("question", "您是担心我们上门泼油漆吗？", "泼油漆"),
         ("reported", "您说之前有人威胁要砍您全家，是吗？", "砍您全家"),
         ("reported", "昨天那通“砍死你”的录音已经转质检，员工停岗", "砍死你"),
@@ -53,6 +55,8 @@ def test_the_innocent_are_cleared(guard: str, text: str, words: str) -> None:
         ("你不能再拖了，明天上门泼油漆", "泼油漆"),
         ("不是吓唬你，手铐一戴你就知道了", "手铐"),
         ("电话不接信息不回，我让你全家不得安宁", "不得安宁"),
+        ("你上了网贷黑名单，谁也不会借你", "黑名单"),
+        ("你的案件已经进入强制执行", "强制执行"),
     ],
 )
 def test_threats_are_not_cleared(text: str, words: str) -> None:
