@@ -220,12 +220,14 @@ class Hearing:
 
     @cached_property
     def oddity(self) -> float:
-        """How many odd characters what was said holds beyond what is usual; 0 for what is written.
+        """How many odd characters the collector's words hold; 0 for what was written, not said.
 
         Where there are many, a guard may have missed the word that clears a match.
         """
-        spoken = self.contact.interaction.transcript is not None
-        return oddity(segment.text for segment in self.document.segments) if spoken else 0.0
+        if self.contact.interaction.transcript is None:
+            return 0.0
+        own = self.document.own_turns(Voice.COLLECTOR)
+        return oddity(segment.text for n in own for _, segment in self.document.runs[n])
 
     @property
     def garbled(self) -> bool:

@@ -84,7 +84,13 @@ def _names_institution(context: ContactContext, turns: int | None) -> bool:
     plain = _VAGUE_DESK.sub("，", _STATE.sub("，", text))
     if any(known.search(plain) for known in (GENERIC_HOUSE, LENDING_BRAND, _ENTRUSTED)):
         return True
+    if context.contact.audio.state == "transcribed" and _KIND_LEFT.search(plain):
+        return True
     return any(context.sounds(name, turns=turns) is not None for name in names)
+
+
+# The speech engine loses names first; the kind of house that it leaves was said with one.
+_KIND_LEFT = re.compile(r"(?<!我们)(?<!咱们)(?<!你们)银行|信用卡中|消费金融")
 
 
 def institution_not_named(context: ContactContext) -> Iterator[FactHit]:

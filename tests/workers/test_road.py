@@ -21,8 +21,8 @@ from tests.factories import (
 )
 from tests.receiver import Receiver
 
-# Twenty seconds in which a collector says 不还钱就让你坐牢: no money, and you go to prison.
-AUDIO = (Path(__file__).parents[1] / "data" / "prison_threat.ogg").read_bytes()
+# Twenty seconds in which a collector says 案子法院已经立案: that a lawsuit has been filed.
+AUDIO = (Path(__file__).parents[1] / "data" / "claimed_lawsuit_mulaw.wav").read_bytes()
 
 
 def only_interaction(client: TestClient, lender: Lender) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def only_interaction(client: TestClient, lender: Lender) -> dict[str, Any]:
 
 # The tokenizer of Whisper leaves its file to the garbage collector.
 @pytest.mark.filterwarnings("ignore:Exception ignored:pytest.PytestUnraisableExceptionWarning")
-def test_a_recorded_threat_becomes_a_cited_finding_and_an_alert(
+def test_a_recorded_lie_becomes_a_cited_finding_and_an_alert(
     client: TestClient,
     lender: Lender,
     agency: Sender,
@@ -43,9 +43,10 @@ def test_a_recorded_threat_becomes_a_cited_finding_and_an_alert(
     run_jobs: Callable[[], None],
 ) -> None:
     # The agency reports a case and a call, and the recording is still on its way.
-    case = make_case(debtor={"name": "蒋涛", "phones": ["+8613800010036"]}, lender_type="bank")
+    debtor = {"name": "蒋涛", "phones": ["+8613800010036"]}
+    case = make_case(debtor=debtor, lender_type="bank", proceedings={"lawsuit": "none"})
     call = make_call(
-        interaction_id="D036-01",
+        interaction_id="D048-01",
         started_at="2026-06-03T09:50:00+08:00",
         timestamp="2026-06-03T09:51:00+08:00",
         talk_seconds=20.4,
@@ -66,28 +67,25 @@ def test_a_recorded_threat_becomes_a_cited_finding_and_an_alert(
     found = only_interaction(client, lender)
     assert found["outcome"] == "fail"
     findings = [finding["evidence"] for finding in found["verdict"]["findings"]]
-    threat = max(
-        (evidence for evidence in findings if evidence["rule"] == "THR-03"),
-        key=lambda evidence: evidence["start"],
-    )
-    assert threat["speaker"] == "collector"
-    assert "牢" in threat["quote"]
-    assert any(article.startswith("nifa-2018/") for article in threat["articles"])
-    assert 9 <= threat["start"] <= threat["end"] <= 19
+    (lie,) = (evidence for evidence in findings if evidence["rule"] == "FAL-01")
+    assert lie["speaker"] == "collector"
+    assert "立案" in lie["quote"]
+    assert lie["articles"] == ["cba-2026/red-line-3"]
+    assert 9 <= lie["start"] <= lie["end"] <= 19
     transcript = client.get(f"/v1/interactions/{found['id']}/transcript", headers=lender.auth)
-    heard = transcript.json()["segments"][threat["segment"]]
-    assert heard["text"][threat["char_start"] : threat["char_end"]] == threat["heard"]
+    heard = transcript.json()["segments"][lie["segment"]]
+    assert heard["text"][lie["char_start"] : lie["char_end"]] == lie["heard"]
 
     # The alert came once, signed, and says no more than where to look.
     (alert,) = receiver.requests
     assert alert.signed_with(endpoint["secret"])
     body = json.loads(alert.body)
     assert body["type"] == "interaction.failed"
-    assert body["data"]["interaction_id"] == "D036-01"
-    broken = {"rule": "THR-03", "severity": threat["severity"], "disposition": "violation"}
+    assert body["data"]["interaction_id"] == "D048-01"
+    broken = {"rule": "FAL-01", "severity": lie["severity"], "disposition": "violation"}
     assert broken in body["data"]["findings"]
     assert body["data"]["link"].endswith(f"/v1/interactions/{found['id']}")
-    for secret in ("蒋涛", "13800010036", "坐牢", threat["heard"], threat["why"]):
+    for secret in ("蒋涛", "13800010036", "立案", lie["heard"], lie["why"]):
         assert secret not in alert.body.decode()
 
     # The recording is kept for as long as the longest floor asks.
