@@ -117,6 +117,14 @@ _OWN_NAME = re.compile(
     r"(?:我姓|(?:^|[，。、])姓[\u4e00-\u9fff]{1,2}(?=[，。、]|$)|(?:^|[，。、])小[\u4e00-\u9fff](?=[，。、]|$)|我叫|我是[^，。]{0,14}?小|免贵姓|我的名字|叫我小|我是[^，。]{0,16}的[\u4e00-\u9fff]{2,3}(?=[，。,]|$))"
 )
 
+# How people name themselves in passing: 迅桥公司小黄, 川岭银行姓康, 江阴路银行康经理, 五六一.
+_NAMED_IN_PASSING = re.compile(
+    rf"(?<![您你贵])[小老阿](?![师板公婆人家哥弟妹姐区时心贷额说赖])[\u4e00-\u9fff](?=[，。、{_DIGIT}录电]|$)"
+    r"|(?<![您你贵免哪])姓(?!什么|名|啥)[\u4e00-\u9fff]"
+    r"|(?:银行|公司|金服|商务|信息|消金|金融|^|[，。、])[\u4e00-\u9fff](?:经理|专员|主管|主任)(?=[，。、录电]|$)"
+    rf"|(?<![{_DIGIT}号第])[{_DIGIT}]{{3,6}}(?![{_DIGIT}元块万千百十年月天期点个号多])"
+)
+
 
 def employee_not_named(context: ContactContext) -> Iterator[FactHit]:
     """Neither job number nor name is heard from the collector anywhere in the contact."""
@@ -126,7 +134,8 @@ def employee_not_named(context: ContactContext) -> Iterator[FactHit]:
     collector = context.contact.interaction.collector
     text = "，".join(span.heard for span in spans)
     digits = "".join(char for char in collector.id if char.isdecimal())
-    if _LONE_NUMBER.search(opening(context, 2).translate(_SPOKEN_DIGITS)):
+    first = opening(context, 2)
+    if _LONE_NUMBER.search(first.translate(_SPOKEN_DIGITS)) or _NAMED_IN_PASSING.search(first):
         return
     if digits and digits in text.translate(_SPOKEN_DIGITS):
         return
@@ -138,7 +147,7 @@ def employee_not_named(context: ContactContext) -> Iterator[FactHit]:
         return
     # A speech engine may lose the word 工号 and keep the digits, or the reverse.
     heard = context.contact.audio.state == "transcribed"
-    if heard and (_ANY_NUMBER.search(opening(context, 2)) or context.sounds("工号")):
+    if heard and (_ANY_NUMBER.search(first) or context.sounds("工号")):
         return
     yield FactHit(disposition=doubt(context))
 
