@@ -18,24 +18,26 @@ Sound = NDArray[np.float64]
 def noise() -> Sound:
     spectrum = np.fft.rfft(np.random.default_rng(3).normal(size=TIME.size))
     pink: Sound = np.fft.irfft(spectrum / np.sqrt(np.arange(1, spectrum.size + 1)), TIME.size)
-    return 0.3 * pink / np.abs(pink).max()
+    return np.asarray(0.3 * pink / np.abs(pink).max())
 
 
 def tone(*hertz: float) -> Sound:
-    return 0.2 * np.sum([np.sin(2 * np.pi * each * TIME) for each in hertz], axis=0)
+    return np.asarray(0.2 * np.sum([np.sin(2 * np.pi * each * TIME) for each in hertz], axis=0))
 
 
 def melody() -> Sound:
     """Eight plucked notes a second pair, as music on hold."""
     notes = np.repeat([262, 330, 392, 523, 440, 349, 294, 392] * 2, RATE // 2)
     fading = np.exp(-4 * (TIME % 0.5))
-    return 0.2 * fading * np.sum([np.sin(2 * np.pi * notes * n * TIME) / n for n in (1, 2, 3)], 0)
+    return np.asarray(
+        0.2 * fading * np.sum([np.sin(2 * np.pi * notes * n * TIME) / n for n in (1, 2, 3)], 0)
+    )
 
 
 def voice_without_words() -> Sound:
     pitch = np.cumsum(140 + 20 * np.sin(2 * np.pi * 0.7 * TIME)) / RATE * 2 * np.pi
     parts = [np.sin(n * pitch) / (1 + ((n * 140 - 700) / 200) ** 2) for n in range(1, 25)]
-    return 0.15 * np.sum(parts, axis=0) * (np.sin(4 * np.pi * TIME) > -0.5)
+    return np.asarray(0.15 * np.sum(parts, axis=0) * (np.sin(4 * np.pi * TIME) > -0.5))
 
 
 SOUNDS = {
