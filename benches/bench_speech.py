@@ -26,6 +26,7 @@ import numpy as np
 import opencc
 from numpy.typing import NDArray
 
+from hegui.evaluation.cer import distance
 from workers.speech import weights
 from workers.speech.decode import RATE, SCALE, decoded
 from workers.speech.engines import get_engine
@@ -47,17 +48,6 @@ def plain(text: str) -> str:
     """Drop what is not heard: marks, script, the way numbers are written."""
     simplified = TO_SIMPLIFIED.convert(text).lower().translate(DIGITS)
     return "".join(letter for letter in simplified if letter.isalnum())
-
-
-def distance(first: str, second: str) -> int:
-    row = np.arange(len(second) + 1)
-    letters = np.array([ord(letter) for letter in second])
-    for number, letter in enumerate(first, 1):
-        changed = row[:-1] + (letters != ord(letter))
-        best = np.minimum(row[1:] + 1, changed)
-        row = np.concatenate(([number], best))
-        row = np.minimum.accumulate(row - np.arange(len(row))) + np.arange(len(row))
-    return int(row[-1])
 
 
 def references() -> dict[str, list[dict[str, Any]]]:

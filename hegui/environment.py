@@ -9,7 +9,6 @@ from hegui.postgres import BusyError, Postgres
 from service.config import settings
 
 PREFIX = "HEGUI_"
-DATA_DIR = Path("var")
 
 
 def hand_down(values: Mapping[str, str]) -> None:

@@ -9,9 +9,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+
+from tests.local_server import Handler, LocalServer
 
 Behaviour = tuple[str, int, Mapping[str, str]]
 
@@ -35,7 +35,7 @@ class Received:
 
 
 @dataclass
-class Receiver:
+class Receiver(LocalServer):
     """A running receiver; answers 204 until told otherwise. Use as a context manager."""
 
     requests: list[Received] = field(default_factory=list)
@@ -44,12 +44,6 @@ class Receiver:
     _files: dict[str, bytes] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.owner = self
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -57,13 +51,7 @@ class Receiver:
         trace: TracebackType | None,
     ) -> None:
         self._over.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def address(self) -> str:
-        """`host:port`, as the operator's allow list wants it."""
-        return f"127.0.0.1:{self._server.server_port}"
+        super().__exit__(kind, error, trace)
 
     @property
     def url(self) -> str:
@@ -115,24 +103,13 @@ class Receiver:
         return self._over.is_set()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    owner: Receiver
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of senders that were cut off; some tests kill them."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-
+class _Handler(Handler):
     @property
     def owner(self) -> Receiver:
-        return self.server.owner
+        owner: Receiver = self.server.owner
+        return owner
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802  http.server looks for this name
         content = self.owner.file_at(self.path)
         if content is None:
             self._act(b"")
@@ -142,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802  http.server looks for this name
         self._act(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
 
     def _act(self, body: bytes) -> None:
@@ -191,5 +168,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
         self.close_connection = True
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
-        """Say nothing."""
+
+Receiver.handler = _Handler

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.local_server import Handler, LocalServer
 
 
 @dataclass
-class Provider:
+class Provider(LocalServer):
     """One provider with one robot; `clock` gives the seconds by which it counts and checks."""
 
     kind: str
@@ -29,25 +29,6 @@ class Provider:
     refusals: list[str] = field(default_factory=list)
     failing: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __enter__(self) -> Self:
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.owner = self
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self._server.server_port}"
 
     @property
     def url(self) -> str:
@@ -127,16 +108,8 @@ class Clock:
         return self.at.timestamp()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    owner: Provider
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
+class _Handler(Handler):
+    def do_POST(self) -> None:  # noqa: N802  http.server looks for this name
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         status, answer = self.server.owner.take(self.path, body)
         self.send_response(status)
@@ -146,5 +119,5 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the base class names it so
-        """Say nothing."""
+
+Provider.handler = _Handler

@@ -13,7 +13,6 @@ SPEC = "WhisperSpec"
 DTYPES = {0: "<f4", 1: "<i1", 2: "<i2", 3: "<i4", 4: "<f2"}
 FLOATS = ("<f4", "<f2")
 Arrays = dict[str, "np.ndarray[Any, Any]"]
-Tensors = dict[str, torch.Tensor]
 
 
 class ConversionError(RuntimeError):

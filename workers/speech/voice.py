@@ -84,18 +84,12 @@ class Stretch:
         )
 
 
-def find_turns(audio: Audio, channels: Iterable[int], options: VoiceOptions) -> tuple[Stretch, ...]:
-    """Return the turns of all channels in time order, none longer than `longest_turn`.
+def join_turns(stretches: Iterable[Stretch], options: VoiceOptions) -> tuple[Stretch, ...]:
+    """Join stretches into turns, in time order, none longer than `longest_turn`.
 
     Stretches of one voice make one turn until another channel speaks or a pause is too long:
     whole sentences give the model the context that single utterances lack.
     """
-    found = [stretch for channel in channels for stretch in find_speech(audio, channel, options)]
-    return join_turns(found, options)
-
-
-def join_turns(stretches: Iterable[Stretch], options: VoiceOptions) -> tuple[Stretch, ...]:
-    """Join stretches into turns, in time order."""
     reach, most = round(options.join_within * RATE), round(options.longest_turn * RATE)
     turns: list[Stretch] = []
     for stretch in sorted(stretches, key=lambda each: (each.start, each.channel)):
