@@ -37,10 +37,16 @@ class Actor(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a key may do: administer, send and read, or read."""
+    """What a key may do.
+
+    A lender's key administers, reviews or reads; an agency's sends or answers for the quality of
+    its calls; a regulator's reads. Each but the last may read too.
+    """
 
     ADMIN = "admin"
+    REVIEW = "review"
     SEND = "send"
+    QUALITY = "quality"
     READ = "read"
 
 
@@ -75,7 +81,7 @@ class ApiKey(SQLModel, table=True):
         UniqueConstraint("key_id"),
         to_fenced("agency", "agency_id"),
         CheckConstraint("actor in ('lender', 'agency', 'regulator')", name="actor"),
-        CheckConstraint("scope in ('admin', 'send', 'read')", name="scope"),
+        among("scope", Scope),
         CheckConstraint("(actor = 'agency') = (agency_id is not null)", name="agency_has_id"),
         CheckConstraint(
             "actor <> 'regulator' or (period_from is not null and period_to is not null)",

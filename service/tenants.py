@@ -32,8 +32,8 @@ _TOKEN = re.compile(
 )
 _NO_DIGEST = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
 _SCOPES = {
-    Actor.LENDER: {Scope.ADMIN, Scope.READ},
-    Actor.AGENCY: {Scope.SEND, Scope.READ},
+    Actor.LENDER: {Scope.ADMIN, Scope.REVIEW, Scope.READ},
+    Actor.AGENCY: {Scope.SEND, Scope.QUALITY, Scope.READ},
     Actor.REGULATOR: {Scope.READ},
 }
 

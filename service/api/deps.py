@@ -58,6 +58,20 @@ def sender(principal: CurrentPrincipal) -> Principal:
     return principal
 
 
+def reviewer(principal: CurrentPrincipal) -> Principal:
+    """Return the caller where it reviews for the lender; raises `ForbiddenError`."""
+    if principal.actor is not Actor.LENDER or principal.scope not in {Scope.ADMIN, Scope.REVIEW}:
+        raise ForbiddenError("This needs a lender's key with the scope review or admin.")
+    return principal
+
+
+def quality(principal: CurrentPrincipal) -> Principal:
+    """Return the caller where it answers for an agency's calls; raises `ForbiddenError`."""
+    if principal.actor is not Actor.AGENCY or principal.scope is not Scope.QUALITY:
+        raise ForbiddenError("This needs an agency's key with the scope quality.")
+    return principal
+
+
 def participant(principal: CurrentPrincipal) -> Principal:
     """Return the caller where it is the lender or an agency; raises `ForbiddenError`."""
     if principal.actor is Actor.REGULATOR:
@@ -76,6 +90,8 @@ LenderReader = Annotated[Principal, Depends(lender_reader)]
 Participant = Annotated[Principal, Depends(participant)]
 Administrator = Annotated[Principal, Depends(administrator)]
 Sender = Annotated[Principal, Depends(sender)]
+Reviewer = Annotated[Principal, Depends(reviewer)]
+Quality = Annotated[Principal, Depends(quality)]
 
 
 def open_session(principal: CurrentPrincipal) -> Iterator[Session]:
