@@ -88,7 +88,8 @@ class AlertRow(SQLModel, table=True):
     """What one endpoint is told about one contact; `message_id` stays over all attempts.
 
     A webhook has one for a verdict (`rule` is empty); a kind that takes digests has one for each
-    rule, and `delivery_id` names the post that carried it.
+    rule, and `delivery_id` names the post that carried it. With `notice` it tells of the rule
+    itself (it went under watch, it came back) and not of the contact.
     """
 
     __tablename__ = "alert"
@@ -146,6 +147,7 @@ class AlertRow(SQLModel, table=True):
     escalate_at: datetime | None = Field(default=None, sa_type=MOMENT)
     acknowledged_at: datetime | None = Field(default=None, sa_type=MOMENT)
     acknowledged_by: str | None = Field(default=None, sa_type=TEXT)
+    notice: str | None = Field(default=None, sa_type=TEXT)
 
 
 class DeliveryRow(SQLModel, table=True):

@@ -19,12 +19,14 @@ from sqlmodel import Field, SQLModel
 from service.alert_models import AlertRow, AlertState, DeliveryRow, Endpoint, EndpointKind
 from service.clock import now
 from service.columns import JSON, MOMENT, NONE_YET, TEXT, among, metadata, to_fenced
+from service.reviews_models import ReviewRow  # with it all tables of its module are known
 
 __all__ = [
     "Actor", "Agency", "AlertRow", "AlertState", "ApiKey", "AuditEntry", "CollectionCase",
     "DeliveryRow", "Endpoint", "EndpointKind", "EventRow", "FindingRow", "Heartbeat",
-    "InteractionRow", "InteractionState", "ParameterSet", "RecordingRow", "Scope", "SpeechSet",
-    "Tenant", "TranscriptPiece", "TranscriptRow", "VerdictRow", "WebhookSource", "metadata",
+    "InteractionRow", "InteractionState", "ParameterSet", "RecordingRow", "ReviewRow", "Scope",
+    "SpeechSet", "Tenant", "TranscriptPiece", "TranscriptRow", "VerdictRow", "WebhookSource",
+    "metadata",
 ]  # fmt: skip
 
 
