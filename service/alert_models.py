@@ -82,6 +82,7 @@ class Endpoint(SQLModel, table=True):
     delivery_id: UUID | None = None
     lease_until: datetime | None = Field(default=None, sa_type=MOMENT)
     removed_at: datetime | None = Field(default=None, sa_type=MOMENT)
+    checkpoints: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
 
 
 class AlertRow(SQLModel, table=True):

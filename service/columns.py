@@ -24,6 +24,8 @@ JSON: Any = JSONB
 NULLABLE_JSON: Any = JSONB(none_as_null=True)
 # A new column has a default in the database too: the release before does not name it.
 NONE_YET: dict[str, Any] = {"server_default": text("'[]'")}
+# The transaction that wrote a row, filled in by the database: the sealer's order of rows.
+WRITER: dict[str, Any] = {"server_default": text("(pg_current_xact_id()::text::bigint)")}
 
 
 def among(column: str, values: type[StrEnum], *, optional: bool = False) -> CheckConstraint:

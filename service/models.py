@@ -18,15 +18,25 @@ from sqlmodel import Field, SQLModel
 
 from service.alert_models import AlertRow, AlertState, DeliveryRow, Endpoint, EndpointKind
 from service.clock import now
-from service.columns import JSON, MOMENT, NONE_YET, TEXT, among, metadata, to_fenced
+from service.columns import JSON, MOMENT, NONE_YET, TEXT, WRITER, among, metadata, to_fenced
+from service.ledger_models import (
+    LedgerCheckpoint,
+    LedgerEntry,
+    LedgerHead,
+    LedgerKey,
+    LedgerNode,
+    LedgerPost,
+    LedgerSalt,
+)
 from service.reviews_models import ReviewRow  # with it all tables of its module are known
 
 __all__ = [
     "Actor", "Agency", "AlertRow", "AlertState", "ApiKey", "AuditEntry", "CollectionCase",
     "DeliveryRow", "Endpoint", "EndpointKind", "EventRow", "FindingRow", "Heartbeat",
-    "InteractionRow", "InteractionState", "ParameterSet", "RecordingRow", "ReviewRow", "Scope",
-    "SpeechSet", "Tenant", "TranscriptPiece", "TranscriptRow", "VerdictRow", "WebhookSource",
-    "metadata",
+    "InteractionRow", "InteractionState", "LedgerCheckpoint", "LedgerEntry", "LedgerHead",
+    "LedgerKey", "LedgerNode", "LedgerPost", "LedgerSalt", "ParameterSet", "RecordingRow",
+    "ReviewRow", "Scope", "SpeechSet", "Tenant", "TranscriptPiece", "TranscriptRow", "VerdictRow",
+    "WebhookSource", "metadata",
 ]  # fmt: skip
 
 
@@ -139,6 +149,7 @@ class EventRow(SQLModel, table=True):
         UniqueConstraint("tenant_id", "agency_id", "message_id"),
         to_fenced("agency", "agency_id"),
         Index(None, "tenant_id", "case_id"),
+        Index(None, "tenant_id", "written_xid"),
     )
 
     tenant_id: UUID = Field(primary_key=True)
@@ -152,6 +163,9 @@ class EventRow(SQLModel, table=True):
     interaction_id: str | None = Field(default=None, sa_type=TEXT)
     occurred_at: datetime = Field(sa_type=MOMENT)
     received_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    written_xid: int | None = Field(
+        default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
+    )
 
 
 class CollectionCase(SQLModel, table=True):
@@ -235,12 +249,16 @@ class RecordingRow(SQLModel, table=True):
     """The bytes we hold under a hash; a trigger keeps `retain_until` from ever going down."""
 
     __tablename__ = "recording"
+    __table_args__ = (Index(None, "tenant_id", "written_xid"),)
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     sha256: str = Field(primary_key=True, sa_type=TEXT)
     size_bytes: int = Field(sa_type=BigInteger)
     received_at: datetime = Field(default_factory=now, sa_type=MOMENT)
     retain_until: datetime = Field(sa_type=MOMENT)
+    written_xid: int | None = Field(
+        default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
+    )
 
 
 class TranscriptRow(SQLModel, table=True):
@@ -250,7 +268,10 @@ class TranscriptRow(SQLModel, table=True):
     """
 
     __tablename__ = "transcript"
-    __table_args__ = (to_fenced("interaction", "interaction_id"),)
+    __table_args__ = (
+        to_fenced("interaction", "interaction_id"),
+        Index(None, "tenant_id", "written_xid"),
+    )
 
     tenant_id: UUID = Field(primary_key=True)
     interaction_id: UUID = Field(primary_key=True)
@@ -265,6 +286,9 @@ class TranscriptRow(SQLModel, table=True):
     flags: list[str] = Field(default_factory=list, sa_type=JSON, sa_column_kwargs=NONE_YET)
     words: list[list[dict[str, Any]]] = Field(
         default_factory=list, sa_type=JSON, sa_column_kwargs=NONE_YET
+    )
+    written_xid: int | None = Field(
+        default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
     )
 
 
@@ -300,6 +324,7 @@ class VerdictRow(SQLModel, table=True):
             unique=True,
             postgresql_where=text("is_current"),
         ),
+        Index(None, "tenant_id", "written_xid"),
     )
 
     tenant_id: UUID = Field(primary_key=True)
@@ -315,6 +340,9 @@ class VerdictRow(SQLModel, table=True):
     untrusted_share: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
     evaluated_at: datetime = Field(default_factory=now, sa_type=MOMENT)
     is_current: bool = True
+    written_xid: int | None = Field(
+        default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
+    )
 
 
 class FindingRow(SQLModel, table=True):
@@ -357,18 +385,23 @@ class ParameterSet(SQLModel, table=True):
     """A lender's values for the parameters of rules, in force from `set_at` to the next set."""
 
     __tablename__ = "parameter_set"
+    __table_args__ = (Index(None, "tenant_id", "written_xid"),)
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     revision: int = Field(primary_key=True)
     values: dict[str, dict[str, Any]] = Field(sa_type=JSON)
     set_at: datetime = Field(default_factory=now, sa_type=MOMENT)
     set_by: str = Field(sa_type=TEXT)
+    written_xid: int | None = Field(
+        default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
+    )
 
 
 class SpeechSet(SQLModel, table=True):
     """A lender's own words for the speech engine, in force from `set_at` to the next set."""
 
     __tablename__ = "speech_set"
+    __table_args__ = (Index(None, "tenant_id", "written_xid"),)
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     revision: int = Field(primary_key=True)
@@ -376,13 +409,19 @@ class SpeechSet(SQLModel, table=True):
     hotwords: list[str] = Field(sa_type=JSON)
     set_at: datetime = Field(default_factory=now, sa_type=MOMENT)
     set_by: str = Field(sa_type=TEXT)
+    written_xid: int | None = Field(
+        default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
+    )
 
 
 class AuditEntry(SQLModel, table=True):
     """Something that was done, by whom; the application may add entries and read them, no more."""
 
     __tablename__ = "audit_entry"
-    __table_args__ = (Index(None, "tenant_id", "at"),)
+    __table_args__ = (
+        Index(None, "tenant_id", "at"),
+        Index(None, "tenant_id", "written_xid"),
+    )
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     seq: int | None = Field(
@@ -396,3 +435,6 @@ class AuditEntry(SQLModel, table=True):
     action: str = Field(sa_type=TEXT)
     subject_id: str | None = Field(default=None, sa_type=TEXT)
     details: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    written_xid: int | None = Field(
+        default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
+    )
