@@ -19,6 +19,7 @@ from sqlmodel import Field, SQLModel
 from service.alert_models import AlertRow, AlertState, DeliveryRow, Endpoint, EndpointKind
 from service.clock import now
 from service.columns import JSON, MOMENT, NONE_YET, TEXT, WRITER, among, metadata, to_fenced
+from service.completeness_models import CallList  # with it all tables of its module are known
 from service.ledger_models import (
     LedgerCheckpoint,
     LedgerEntry,
@@ -28,15 +29,16 @@ from service.ledger_models import (
     LedgerPost,
     LedgerSalt,
 )
+from service.retention_models import HoldRow  # with it all tables of its module are known
 from service.reviews_models import ReviewRow  # with it all tables of its module are known
 
 __all__ = [
-    "Actor", "Agency", "AlertRow", "AlertState", "ApiKey", "AuditEntry", "CollectionCase",
-    "DeliveryRow", "Endpoint", "EndpointKind", "EventRow", "FindingRow", "Heartbeat",
-    "InteractionRow", "InteractionState", "LedgerCheckpoint", "LedgerEntry", "LedgerHead",
-    "LedgerKey", "LedgerNode", "LedgerPost", "LedgerSalt", "ParameterSet", "RecordingRow",
-    "ReviewRow", "Scope", "SpeechSet", "Tenant", "TranscriptPiece", "TranscriptRow", "VerdictRow",
-    "WebhookSource", "metadata",
+    "Actor", "Agency", "AlertRow", "AlertState", "ApiKey", "AuditEntry", "CallList",
+    "CollectionCase", "DeliveryRow", "Endpoint", "EndpointKind", "EventRow", "FindingRow",
+    "Heartbeat", "HoldRow", "InteractionRow", "InteractionState", "LedgerCheckpoint", "LedgerEntry",
+    "LedgerHead", "LedgerKey", "LedgerNode", "LedgerPost", "LedgerSalt", "ParameterSet",
+    "RecordingRow", "ReviewRow", "Scope", "SpeechSet", "Tenant", "TranscriptPiece", "TranscriptRow",
+    "VerdictRow", "WebhookSource", "metadata",
 ]  # fmt: skip
 
 
@@ -246,16 +248,40 @@ class InteractionRow(SQLModel, table=True):
 
 
 class RecordingRow(SQLModel, table=True):
-    """The bytes we hold under a hash; a trigger keeps `retain_until` from ever going down."""
+    """The bytes we hold under a hash; a trigger keeps `retain_until` from ever going down.
+
+    `purged_at` makes the row a tombstone. `store_until` and `store_held` are what the store itself
+    was last told.
+    """
 
     __tablename__ = "recording"
-    __table_args__ = (Index(None, "tenant_id", "written_xid"),)
+    __table_args__ = (
+        Index(None, "tenant_id", "written_xid"),
+        Index(
+            "recording_past_idx",
+            "tenant_id",
+            "retain_until",
+            postgresql_where=text("purged_at is null"),
+        ),
+        Index(
+            "recording_unlocked_idx",
+            "tenant_id",
+            "sha256",
+            postgresql_where=text(
+                "purged_at is null and store_until is distinct from retain_until"
+            ),
+        ),
+    )
 
     tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
     sha256: str = Field(primary_key=True, sa_type=TEXT)
     size_bytes: int = Field(sa_type=BigInteger)
     received_at: datetime = Field(default_factory=now, sa_type=MOMENT)
     retain_until: datetime = Field(sa_type=MOMENT)
+    purged_at: datetime | None = Field(default=None, sa_type=MOMENT)
+    purge_run_id: UUID | None = None
+    store_until: datetime | None = Field(default=None, sa_type=MOMENT)
+    store_held: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     written_xid: int | None = Field(
         default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
     )

@@ -164,8 +164,9 @@ def test_retention_is_held_by_the_database(database: Database, clean: None) -> N
             "insert into recording values (%s, 'a', 1, now(), now() + interval '1 day')",
             (lender.id,),
         )
+        with pytest.raises(pg.InsufficientPrivilege):
+            connection.execute("delete from recording")
         for statement in (
-            "delete from recording",
             "update recording set retain_until = retain_until - interval '1 second'",
             "update recording set size_bytes = 2",
         ):
