@@ -89,13 +89,21 @@ class AlertRow(SQLModel, table=True):
     """What one endpoint is told about one contact; `message_id` stays over all attempts.
 
     A webhook has one for a verdict (`rule` is empty); a kind that takes digests has one for each
-    rule, and `delivery_id` names the post that carried it. With `notice` it tells of the rule
-    itself (it went under watch, it came back) and not of the contact.
+    rule, and `delivery_id` names the post that carried it. With a `notice` (`rule_demoted:THR-02`)
+    it tells of the rule itself and not of the contact.
     """
 
     __tablename__ = "alert"
     __table_args__ = (
-        UniqueConstraint("tenant_id", "verdict_id", "endpoint_id", "rule", "escalated"),
+        UniqueConstraint(
+            "tenant_id",
+            "verdict_id",
+            "endpoint_id",
+            "rule",
+            "escalated",
+            "notice",
+            name="alert_once_key",
+        ),
         to_fenced("endpoint", "endpoint_id"),
         to_fenced("interaction", "interaction_id"),
         to_fenced("verdict", "verdict_id"),
@@ -148,7 +156,7 @@ class AlertRow(SQLModel, table=True):
     escalate_at: datetime | None = Field(default=None, sa_type=MOMENT)
     acknowledged_at: datetime | None = Field(default=None, sa_type=MOMENT)
     acknowledged_by: str | None = Field(default=None, sa_type=TEXT)
-    notice: str | None = Field(default=None, sa_type=TEXT)
+    notice: str = Field(default="", sa_type=TEXT, sa_column_kwargs={"server_default": ""})
 
 
 class DeliveryRow(SQLModel, table=True):

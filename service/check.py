@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 
 from rules.history import Key
 from rules.model import CaseHistory, Disposition, Finding, Outcome, Verdict
+from service import watch
 from service.audit import add_entry
 from service.history import list_interactions, read_history
 from service.jobs import Job, enqueue
@@ -59,6 +60,7 @@ class CaseWork:
     history: CaseHistory
     held: Mapping[Key, Held]
     settings: tuple[Setting, ...] = (DEFAULTS,)
+    watched: tuple[watch.Period, ...] = ()
 
 
 def load_case(
@@ -89,6 +91,7 @@ def load_case(
         history=read_history(session, case.case_id, rows),
         held={key: _held(row) for key, row in rows.items()},
         settings=list_settings(session),
+        watched=watch.list_periods(session),
     )
 
 
@@ -117,10 +120,11 @@ def store_verdicts(
     endpoints = active_endpoints(session)
     entered = _enter_checked(session, [held for held in work.held.values() if not held.is_open])
     written = 0
-    for verdict in verdicts:
-        held = work.held[(verdict.agency_id or "", verdict.interaction_id)]
+    for found in verdicts:
+        held = work.held[(found.agency_id or "", found.interaction_id)]
         if held.id not in entered:
             continue
+        verdict = watch.apply(found, watch.under_watch(work.watched, held.started_at))
         before = current.get(held.id)
         if before is None or _differs(before, verdict):
             written += 1

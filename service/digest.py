@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Text, func, update
@@ -11,6 +12,7 @@ from sqlmodel import Session, col, select
 
 from rules.model import Severity
 from rules.rule import Title
+from service import watch_notice
 from service.alert import (
     PROBE_EVERY,
     Attempt,
@@ -47,6 +49,8 @@ class Group:
     since: datetime
     alert_ids: tuple[UUID, ...]
     interaction_id: UUID | None
+    notice: str = ""
+    payload: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,8 @@ def _head(groups: Sequence[Group]) -> str:
 
 def _line(group: Group, title: Title | None, base_url: str) -> str:
     name = f"{title.zh} {title.en}" if title else ""
+    if group.notice and group.payload is not None:
+        return watch_notice.line(group.notice, group.rule, name, group.payload)
     agency = group.agency.translate(_HARMLESS)[:60]
     query = f"findings?agency_id={group.agency_id}&rule={group.rule}"
     path = f"interactions/{group.interaction_id}" if group.interaction_id else query
@@ -242,10 +248,10 @@ def _waiting(session: Session, endpoint_id: UUID) -> list[AlertRow]:
 
 def _groups(session: Session, waiting: Sequence[AlertRow], now: datetime) -> list[Group]:
     """The groups that are due, with all that waits of each; a failed alert keeps its own time."""
-    due = {(row.agency_id, row.rule) for row in waiting if row.next_at <= now}
-    found: dict[tuple[UUID | None, str], list[AlertRow]] = {}
+    due = {(row.agency_id, row.rule, row.notice) for row in waiting if row.next_at <= now}
+    found: dict[tuple[UUID | None, str, str], list[AlertRow]] = {}
     for row in waiting:
-        key = (row.agency_id, row.rule)
+        key = (row.agency_id, row.rule, row.notice)
         if row.next_at <= now or (key in due and not row.attempts):
             found.setdefault(key, []).append(row)
     names: dict[UUID | None, str] = dict(session.exec(select(Agency.id, Agency.name)).all())
@@ -260,8 +266,10 @@ def _groups(session: Session, waiting: Sequence[AlertRow], now: datetime) -> lis
             since=min(row.created_at for row in rows),
             alert_ids=tuple(row.id for row in rows),
             interaction_id=rows[0].interaction_id if len(rows) == 1 else None,
+            notice=notice.partition(":")[0],
+            payload=rows[-1].payload if notice else None,
         )
-        for (agency_id, rule), rows in found.items()
+        for (agency_id, rule, notice), rows in found.items()
     ]
 
 

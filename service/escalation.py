@@ -40,6 +40,8 @@ def escalate(session: Session, *, tenant_id: UUID, alert_id: UUID, now: datetime
 def rescue(session: Session, alert: AlertRow, *, now: datetime) -> int:
     """Give an alert that died to every other active endpoint, if it is a critical one."""
     alert.escalate_at = None
+    if alert.notice:
+        return 0
     others = [row for row in active_endpoints(session) if row.id != alert.endpoint_id]
     return _tell(session, alert, others, action="alert_rescued", now=now)
 

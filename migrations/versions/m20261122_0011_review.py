@@ -180,7 +180,11 @@ create table badge (
   primary key (tenant_id, agency_id),
   foreign key (tenant_id, agency_id) references agency (tenant_id, id)
 );
-alter table alert add column notice text;
+alter table alert
+  add column notice text not null default '',
+  drop constraint alert_tenant_id_verdict_id_endpoint_id_rule_escalated_key,
+  add constraint alert_once_key
+    unique (tenant_id, verdict_id, endpoint_id, rule, escalated, notice);
 """
 
 # Held by the database as well as by code: a judgement is final, it is nobody's own work that is
@@ -225,6 +229,16 @@ create trigger dispute_is_guarded before update on dispute
   for each row execute function hegui_guard_dispute();
 """
 
+ALERT_BEFORE = """
+alter table alert no force row level security;
+delete from alert where notice <> '';
+alter table alert force row level security;
+alter table alert
+  drop column notice,
+  add constraint alert_tenant_id_verdict_id_endpoint_id_rule_escalated_key
+    unique (tenant_id, verdict_id, endpoint_id, rule, escalated);
+"""
+
 NAMES = (
     "badge", "watch_period", "dispute_file", "dispute", "review_reading", "review_sample_item",
     "review_sample", "review", "review_item", "review_policy",
@@ -252,7 +266,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo; what people decided goes with it."""
-    op.execute("alter table alert drop column notice")
+    script(ALERT_BEFORE)
     for table in NAMES:
         op.execute(f"drop table {table}")
     op.execute("drop function hegui_guard_review()")

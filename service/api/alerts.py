@@ -35,6 +35,9 @@ class AlertOut(BaseModel):
     severity: Severity
     findings: int
     escalated: bool
+    notice: str = Field(
+        description="Where it tells of a rule itself: rule_demoted or rule_recovered, and the rule."
+    )
     state: AlertState
     attempts: int
     last_status: int | None
