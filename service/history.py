@@ -12,14 +12,13 @@ from sqlmodel import Session, col, select
 from rules.events import EVENT
 from rules.history import AnyEvent, Key, build_histories
 from rules.model import Audio, CaseHistory
-from rules.retention import add_years, floor_years
 from service.models import (
     EventRow,
     InteractionRow,
     InteractionState,
-    RecordingRow,
     TranscriptRow,
 )
+from service.retention import raise_case
 
 # What only our own engine may say of words: in a sender's transcript it would excuse them.
 ENGINE_MARKS = frozenset({"trusted", "biased", "doubts"})
@@ -41,7 +40,7 @@ def read_history(session: Session, case_id: str, rows: Mapping[Key, InteractionR
     transcripts = _transcripts(session, rows)
     events = _events(session, case_id, rows, transcripts)
     history = build_histories(events).get(case_id, CaseHistory(case_id))
-    kept = _extend_retention(session, history, rows)
+    kept = raise_case(session, case_id)
     return _with_audio(history, rows, transcripts, kept)
 
 
@@ -89,29 +88,6 @@ def _events(
 def _as_said(segment: dict[str, Any]) -> dict[str, Any]:
     """A sender's segment without the marks that only our engine sets: they would excuse words."""
     return {name: value for name, value in segment.items() if name not in ENGINE_MARKS}
-
-
-def _extend_retention(
-    session: Session, history: CaseHistory, rows: Mapping[Key, InteractionRow]
-) -> dict[str, datetime]:
-    """Raise each recording's `retain_until` to its floor; gives the dates by hash."""
-    hashes = {row.recording_sha256 for row in rows.values() if row.recording_sha256}
-    if not hashes:
-        return {}
-    found = session.exec(select(RecordingRow).where(col(RecordingRow.sha256).in_(hashes)))
-    recordings = {row.sha256: row for row in found}
-    cases = [version.case for version in history.versions]
-    years = max(
-        (floor_years(case.product, case.lender_type) for case in cases),
-        default=floor_years(None, None),
-    )
-    for contact in history.contacts:
-        recording = recordings.get(rows[contact.key].recording_sha256 or "")
-        if recording is not None:
-            floor = add_years(contact.interaction.started_at, years)
-            recording.retain_until = max(recording.retain_until, floor)
-    session.flush()
-    return {row.sha256: row.retain_until for row in recordings.values()}
 
 
 def _with_audio(

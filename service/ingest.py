@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from sqlmodel import Session
 
 from rules.events import InteractionCompleted
 from service import db
-from service.config import settings
+from service.audit import add_entry
 from service.errors import (
     ConflictError,
     FieldProblem,
@@ -27,6 +27,8 @@ from service.errors import (
 )
 from service.event_body import AnyEvent, Parsed, parse, refusal
 from service.jobs import Job, enqueue
+from service.retention import first_until
+from service.storage import store
 
 T = TypeVar("T")
 
@@ -207,12 +209,31 @@ _KEEP = text(
     " values (:tenant, :sha256, :size, :now, :until)"
     " on conflict (tenant_id, sha256) do nothing returning sha256"
 )
+# Bytes that were purged and come again are kept again; their tombstone stays in the purge run.
+_RETURN = text(
+    "update recording set purged_at = null, purge_run_id = null, received_at = :now,"
+    " retain_until = greatest(retain_until, :until), store_until = null, store_held = false"
+    " where tenant_id = :tenant and sha256 = :sha256 and purged_at is not null returning sha256"
+)
 _RELEASE = text(
     "update interaction set state = 'transcribing', reason = null, attempt = attempt + 1,"
     " tries = 0, lease_until = null"
     " where tenant_id = :tenant and agency_id = :agency and recording_sha256 = :sha256 and to_hear"
     " and state in ('waiting', 'fetching', 'missing') returning id"
 )
+
+
+def _note_return(session: Session, *, tenant_id: UUID, agency_id: UUID, sha256: str) -> None:
+    """See that the bytes are there again; a purge may have taken them since they were written."""
+    if not store().exists(tenant_id, sha256):
+        raise UnavailableError("The recording was being purged; send it again.")
+    add_entry(
+        session,
+        tenant_id=tenant_id,
+        actor=str(agency_id),
+        action="recording_returned",
+        subject_id=sha256,
+    )
 
 
 def record_arrival(
@@ -227,18 +248,20 @@ def record_arrival(
     """Note that a recording's bytes lie in the store, and send on the interactions waiting for it.
 
     Only the given agency's interactions move: holding the bytes is what entitles to them. Returns
-    whether the recording was new. The first retention is a floor; the check may only extend it.
+    whether the recording was new. Its first date is that of the contacts known; a check may only
+    extend it.
     """
     connection = session.connection()
     connection.execute(_LOCK, {"tenant": str(tenant_id), "sha256": sha256})
-    until = now + timedelta(days=settings().retention_floor_days)
-    fresh = connection.execute(
-        _KEEP,
-        {"tenant": tenant_id, "sha256": sha256, "size": size_bytes, "now": now, "until": until},
-    ).first()
+    until = first_until(session, sha256, now=now)
+    values = {"tenant": tenant_id, "sha256": sha256, "now": now, "until": until}
+    fresh = connection.execute(_KEEP, {**values, "size": size_bytes}).first() is not None
+    if not fresh and connection.execute(_RETURN, values).first() is not None:
+        _note_return(session, tenant_id=tenant_id, agency_id=agency_id, sha256=sha256)
+        fresh = True
     released = connection.execute(
         _RELEASE, {"tenant": tenant_id, "agency": agency_id, "sha256": sha256}
     )
     for (interaction,) in released.all():
         enqueue(session, Job.TRANSCRIBE, tenant_id=tenant_id, subject_id=interaction)
-    return fresh is not None
+    return fresh

@@ -134,6 +134,7 @@ class PurgeRun(SQLModel, table=True):
     ended_by: str | None = Field(default=None, sa_type=TEXT)
     certificate: dict[str, Any] | None = Field(default=None, sa_type=NULLABLE_JSON)
     certificate_sha256: str | None = Field(default=None, sa_type=TEXT)
+    lease_until: datetime | None = Field(default=None, sa_type=MOMENT)
 
 
 class PurgeItem(SQLModel, table=True):

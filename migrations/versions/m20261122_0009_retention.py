@@ -190,6 +190,7 @@ create table purge_run (
   ended_by text,
   certificate jsonb,
   certificate_sha256 text,
+  lease_until timestamptz,
   primary key (tenant_id, id),
   constraint purge_run_two_persons_check check (approved_by <> planned_by),
   constraint purge_run_cools_a_day_check check (ready_at >= planned_at + interval '1 day'),
