@@ -77,6 +77,11 @@ class Settings(BaseSettings):
         description="Comma list of host:port that may be called though private or plain http.",
     )
 
+    ledger_key_file: str = Field(
+        default="",
+        description="Ed25519 key (PEM) that signs checkpoints, bundles and reports; empty: "
+        "ledger-key.pem beside the object folder, made at first use.",
+    )
     smtp_url: SecretStr = Field(
         default=SecretStr(""),
         description="Mail relay: smtps://name:password@host:465, smtp+starttls://… or smtp://….",

@@ -1,0 +1,329 @@
+"""The whole ledger read again: every row against its entry, every entry against the signed heads.
+
+It trusts nothing in the database but the keys' own signatures; against a checkpoint that left our
+control it also sees a tail that was cut off and a history that was written anew.
+"""
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlmodel import Session, col, select
+
+from service import merkle
+from service.checkpoint import Checkpoint, NoteError, PublicKey, open_note, origin_of
+from service.ledger import Commitment, commit_to, make_leaf
+from service.ledger_models import (
+    LedgerCheckpoint,
+    LedgerEntry,
+    LedgerHead,
+    LedgerKey,
+    LedgerNode,
+    LedgerSalt,
+)
+from service.ledger_source import SOURCES, TRANSCRIPT, Sealable, read_contents, source_named
+from service.tiles import full_nodes
+
+PAGE = 5_000
+MAX_FLAWS = 100
+# A row is written in a transaction of seconds; one that is sealed this long after a head that
+# should have held it was put there later, with a time of its own choosing.
+LATE = timedelta(minutes=15)
+# Acts that say that a row was erased on purpose; their subject is the row's id.
+ERASING = frozenset({"ledger_entry_erased", "recording_purged", "recording_removed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """Something that is not as it was sealed; `seq` is the entry, where one can be named."""
+
+    seq: int | None
+    code: str
+    source: str = ""
+    source_id: str = ""
+
+
+@dataclass(slots=True)
+class Audit:
+    """What an audit saw; the first flaw is the one of the lowest entry."""
+
+    size: int = 0
+    checkpoints: int = 0
+    erased: int = 0
+    flaws: list[Flaw] = field(default_factory=list)
+
+    @property
+    def first(self) -> Flaw | None:
+        """The flaw of the lowest entry; those that no entry can be named for come last."""
+        return min(self.flaws, key=lambda one: (one.seq is None, one.seq or 0), default=None)
+
+
+def audit_ledger(
+    session: Session, *, tenant_id: UUID, witnessed: Sequence[str] = (), key: str | None = None
+) -> Audit:
+    """Read a tenant's ledger again; `witnessed` are notes of checkpoints that were kept elsewhere.
+
+    `key` is the verifier key to hold the signatures against; without it those that the ledger
+    names. Raises `NoteError` where a witnessed note is not a checkpoint of this ledger.
+    """
+    audit = Audit()
+    origin = origin_of(tenant_id)
+    keys = _keys(session, origin, key)
+    witnesses = [_read_witness(note, keys, origin) for note in witnessed]
+    leaves: list[bytes] = []
+    heads = session.exec(select(LedgerCheckpoint).order_by(col(LedgerCheckpoint.size))).all()
+    for entries in _pages(session):
+        _check_page(session, audit, tenant_id, entries, leaves, heads)
+        if len(audit.flaws) >= MAX_FLAWS:
+            break
+    audit.size, audit.checkpoints = len(leaves), len(heads)
+    _check_heads(audit, heads, keys, origin, leaves)
+    _check_stored(session, audit, leaves)
+    _check_witnesses(audit, witnesses, leaves)
+    _check_unsealed(session, audit)
+    _check_standing(session, audit)
+    return audit
+
+
+def _keys(session: Session, origin: str, key: str | None) -> dict[str, PublicKey]:
+    if key is not None:
+        public = PublicKey.parse(key)
+        return {public.fingerprint: public}
+    rows = session.exec(select(LedgerKey)).all()
+    return {row.key_id: PublicKey(origin, row.public_key) for row in rows}
+
+
+def _read_witness(note: str, keys: dict[str, PublicKey], origin: str) -> Checkpoint:
+    for key in keys.values():
+        try:
+            head = Checkpoint.parse(open_note(note, key))
+        except NoteError:
+            continue
+        if head.origin == origin:
+            return head
+    raise NoteError("the checkpoint is not one of this ledger, or signed by no key of it")
+
+
+def _pages(session: Session) -> Iterator[Sequence[LedgerEntry]]:
+    last = -1
+    while True:
+        page = session.exec(
+            select(LedgerEntry)
+            .where(col(LedgerEntry.seq) > last)
+            .order_by(col(LedgerEntry.seq))
+            .limit(PAGE)
+        ).all()
+        if not page:
+            return
+        last = page[-1].seq
+        yield page
+        session.expunge_all()
+
+
+def _check_page(
+    session: Session,
+    audit: Audit,
+    tenant_id: UUID,
+    entries: Sequence[LedgerEntry],
+    leaves: list[bytes],
+    heads: Sequence[LedgerCheckpoint],
+) -> None:
+    first, last = entries[0].seq, entries[-1].seq
+    salts = {
+        row.seq: row.salt
+        for row in session.exec(
+            select(LedgerSalt).where(col(LedgerSalt.seq) >= first, col(LedgerSalt.seq) <= last)
+        )
+    }
+    contents = _contents(session, entries)
+    sizes = [head.size for head in heads]
+    for entry in entries:
+        while entry.seq > len(leaves):
+            audit.flaws.append(Flaw(len(leaves), "entry_missing"))
+            leaves.append(b"")
+        found = contents[entry.source].get(entry.source_id)
+        code = _judge(session, audit, tenant_id, entry, salts.get(entry.seq), found)
+        # The head that first held this entry, and the one before it.
+        place = bisect_left(sizes, entry.seq + 1)
+        if code is None and place and entry.at + LATE < heads[place - 1].sealed_at:
+            code = "added_later"
+        if code is not None:
+            audit.flaws.append(Flaw(entry.seq, code, entry.source, entry.source_id))
+        leaves.append(entry.leaf_hash)
+
+
+def _contents(session: Session, entries: Sequence[LedgerEntry]) -> dict[str, dict[str, Sealable]]:
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        wanted[entry.source].append(entry.source_id)
+    known = {source.name for source in SOURCES}
+    return defaultdict(
+        dict,
+        {
+            name: read_contents(session, source_named(name), ids)
+            for name, ids in wanted.items()
+            if name in known
+        },
+    )
+
+
+def _judge(
+    session: Session,
+    audit: Audit,
+    tenant_id: UUID,
+    entry: LedgerEntry,
+    salt: bytes | None,
+    found: Sealable | None,
+) -> str | None:
+    """Say what is wrong with one entry; None where nothing is."""
+    if found is None or salt is None:
+        if not _is_erased(session, entry, is_gone=found is None):
+            return "row_missing" if found is None else "salt_missing"
+        audit.erased += 1
+    elif (found.kind, found.at) != (entry.kind, entry.at):
+        return "row_changed"
+    else:
+        made = commit_to(found.content, salt)
+        if made.sha256 != entry.sha256 or made.sm3 != entry.sm3:
+            return "row_changed"
+    leaf = make_leaf(
+        tenant_id, entry.seq, entry.kind, entry.at, Commitment(entry.sha256, entry.sm3)
+    )
+    return None if merkle.leaf_hash(leaf) == entry.leaf_hash else "entry_changed"
+
+
+def _is_erased(session: Session, entry: LedgerEntry, *, is_gone: bool) -> bool:
+    """Tell whether the ledger itself says why a row, or its salt, is not there any more."""
+    connection = session.connection()
+    act = connection.execute(
+        text("select 1 from audit_entry where subject_id = :id and action = any(:actions) limit 1"),
+        {"id": entry.source_id, "actions": sorted(ERASING)},
+    ).first()
+    if act is not None or not is_gone or entry.source != TRANSCRIPT.name:
+        return act is not None
+    # A transcript gives way to a later one, or to a later event that names another recording.
+    later = connection.execute(
+        text(
+            "select 1 from ledger_entry as e where e.seq > :seq and e.source = 'transcript'"
+            " and e.source_id like :interaction || ':%'"
+            " union all select 1 from ledger_entry as e join event as v on v.id::text ="
+            " e.source_id join interaction as i on i.interaction_id = v.interaction_id"
+            " and i.agency_id = v.agency_id where e.source = 'event' and e.seq > :seq"
+            " and i.id::text = :interaction limit 1"
+        ),
+        {"seq": entry.seq, "interaction": entry.source_id.partition(":")[0]},
+    ).first()
+    return later is not None
+
+
+def _check_heads(
+    audit: Audit,
+    heads: Sequence[LedgerCheckpoint],
+    keys: dict[str, PublicKey],
+    origin: str,
+    leaves: Sequence[bytes],
+) -> None:
+    """Hold every signed head against the leaves, and every signature against its key."""
+    roots = _roots(leaves, [head.size for head in heads])
+    for head in heads:
+        name = str(head.size)
+        if head.size > len(leaves):
+            audit.flaws.append(Flaw(len(leaves), "tail_cut", "ledger_checkpoint", name))
+            continue
+        try:
+            key = keys.get(head.key_id) or next(iter(keys.values()))
+            read = Checkpoint.parse(open_note(head.note, key))
+        except (NoteError, StopIteration):
+            audit.flaws.append(Flaw(None, "signature_refused", "ledger_checkpoint", name))
+            continue
+        said = (read.origin, read.size, read.root, read.sealed_at)
+        if said != (origin, head.size, head.root, head.sealed_at):
+            audit.flaws.append(Flaw(None, "checkpoint_changed", "ledger_checkpoint", name))
+        elif roots[head.size] != read.root:
+            audit.flaws.append(Flaw(None, "root_differs", "ledger_checkpoint", name))
+
+
+def _roots(leaves: Sequence[bytes], sizes: Sequence[int]) -> dict[int, bytes]:
+    """The roots at these sizes, in one pass: full subtrees are kept, the largest first."""
+    found: dict[int, bytes] = {0: merkle.EMPTY}
+    wanted, peaks = set(sizes), list[tuple[int, bytes]]()
+    for count, leaf in enumerate(leaves, 1):
+        level, node = 0, leaf
+        while peaks and peaks[-1][0] == level:
+            node = merkle.node_hash(peaks.pop()[1], node)
+            level += 1
+        peaks.append((level, node))
+        if count in wanted:
+            top = peaks[-1][1]
+            for _, peak in peaks[-2::-1]:
+                top = merkle.node_hash(peak, top)
+            found[count] = top
+    return found
+
+
+def _check_stored(session: Session, audit: Audit, leaves: Sequence[bytes]) -> None:
+    """Hold the head's size and the stored inner nodes against the leaves."""
+    head = session.exec(select(LedgerHead)).one_or_none()
+    if head is not None and head.size != len(leaves):
+        seq = min(head.size, len(leaves))
+        audit.flaws.append(Flaw(seq, "tail_cut" if head.size > len(leaves) else "entry_added"))
+    made = {(level, place): found for level, place, found in full_nodes(0, leaves, _nothing)}
+    for node in session.exec(select(LedgerNode)):
+        if made.pop((node.level, node.position), None) != node.hash:
+            seq = node.position << node.level
+            audit.flaws.append(
+                Flaw(None, "node_changed", "ledger_node", f"{node.level}/{node.position}/{seq}")
+            )
+    for level, place in made:
+        audit.flaws.append(Flaw(None, "node_missing", "ledger_node", f"{level}/{place}"))
+
+
+def _nothing(_level: int, _first: int, _last: int) -> Sequence[bytes]:
+    return ()
+
+
+def _check_witnesses(
+    audit: Audit, witnesses: Sequence[Checkpoint], leaves: Sequence[bytes]
+) -> None:
+    roots = _roots(leaves, [head.size for head in witnesses])
+    for head in witnesses:
+        name = str(head.size)
+        if head.size > len(leaves):
+            audit.flaws.append(Flaw(len(leaves), "tail_cut", "witness", name))
+        elif roots[head.size] != head.root:
+            audit.flaws.append(Flaw(None, "forked", "witness", name))
+
+
+def _check_unsealed(session: Session, audit: Audit) -> None:
+    """Look for rows below the watermark that have no entry: they were put there afterwards."""
+    for source in SOURCES:
+        found = session.connection().execute(
+            text(
+                f"select {source.id} from {source.name} as t join ledger_head as h"  # noqa: S608  fixed words
+                " on h.tenant_id = t.tenant_id where t.written_xid < h.watermark and not exists"
+                " (select 1 from ledger_entry as e where e.tenant_id = t.tenant_id"
+                f" and e.source = '{source.name}' and e.source_id = {source.id}) limit 10"
+            )
+        )
+        for (source_id,) in found:
+            audit.flaws.append(Flaw(None, "never_sealed", source.name, source_id))
+
+
+_STANDING = text(
+    "select i.id::text, e.seq from interaction as i join lateral (select v.id, v.outcome,"
+    " v.is_current from verdict as v where v.tenant_id = i.tenant_id and v.interaction_id = i.id"
+    " order by v.revision desc limit 1) as n on true left join ledger_entry as e on"
+    " e.tenant_id = i.tenant_id and e.source = 'verdict' and e.source_id = n.id::text"
+    " where i.verdict_id is distinct from n.id or i.outcome is distinct from n.outcome"
+    " or not n.is_current limit 10"
+)
+
+
+def _check_standing(session: Session, audit: Audit) -> None:
+    """See that each contact shows its newest verdict: those columns follow from sealed ones."""
+    for interaction, seq in session.connection().execute(_STANDING):
+        audit.flaws.append(Flaw(seq, "verdict_not_shown", "interaction", interaction))
