@@ -11,6 +11,7 @@ from sqlalchemy import (
     CheckConstraint,
     Identity,
     Index,
+    LargeBinary,
     UniqueConstraint,
     text,
 )
@@ -29,16 +30,17 @@ from service.ledger_models import (
     LedgerPost,
     LedgerSalt,
 )
+from service.privacy_models import DataKey  # with it all tables of its module are known
 from service.retention_models import HoldRow  # with it all tables of its module are known
 from service.reviews_models import ReviewRow  # with it all tables of its module are known
 
 __all__ = [
     "Actor", "Agency", "AlertRow", "AlertState", "ApiKey", "AuditEntry", "CallList",
-    "CollectionCase", "DeliveryRow", "Endpoint", "EndpointKind", "EventRow", "FindingRow",
-    "Heartbeat", "HoldRow", "InteractionRow", "InteractionState", "LedgerCheckpoint", "LedgerEntry",
-    "LedgerHead", "LedgerKey", "LedgerNode", "LedgerPost", "LedgerSalt", "ParameterSet",
-    "RecordingRow", "ReviewRow", "Scope", "SpeechSet", "Tenant", "TranscriptPiece", "TranscriptRow",
-    "VerdictRow", "WebhookSource", "metadata",
+    "CollectionCase", "DataKey", "DeliveryRow", "Endpoint", "EndpointKind", "EventRow",
+    "FindingRow", "Heartbeat", "HoldRow", "InteractionRow", "InteractionState", "LedgerCheckpoint",
+    "LedgerEntry", "LedgerHead", "LedgerKey", "LedgerNode", "LedgerPost", "LedgerSalt",
+    "ParameterSet", "RecordingRow", "ReviewRow", "Scope", "SpeechSet", "Tenant", "TranscriptPiece",
+    "TranscriptRow", "VerdictRow", "WebhookSource", "metadata",
 ]  # fmt: skip
 
 
@@ -144,7 +146,10 @@ class Agency(SQLModel, table=True):
 
 
 class EventRow(SQLModel, table=True):
-    """One accepted event as it came; its id is the receipt. `occurred_at` is its `timestamp`."""
+    """One accepted event as it came; its id is the receipt. `occurred_at` is its `timestamp`.
+
+    Who it is about (names, numbers) is not in `body` but in `sealed`: see `service.sealing`.
+    """
 
     __tablename__ = "event"
     __table_args__ = (
@@ -165,6 +170,8 @@ class EventRow(SQLModel, table=True):
     interaction_id: str | None = Field(default=None, sa_type=TEXT)
     occurred_at: datetime = Field(sa_type=MOMENT)
     received_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
+    erased_at: datetime | None = Field(default=None, sa_type=MOMENT)
     written_xid: int | None = Field(
         default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
     )
