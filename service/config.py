@@ -53,6 +53,27 @@ class Settings(BaseSettings):
         ge=1,
         description="First retention of a recording, from receipt (five years); only ever raised.",
     )
+    purge_wait_days: int = Field(
+        default=7, ge=1, description="Days between the list of a purge run and its removal."
+    )
+    purge_max_items: int = Field(
+        default=10_000, ge=1, le=100_000, description="Most recordings of one purge run."
+    )
+    call_list_max_mb: int = Field(default=32, ge=1, description="Largest list of a day's calls.")
+    s3_bucket: str = Field(
+        default="", description="Bucket of the recordings; empty: the object folder."
+    )
+    s3_prefix: str = Field(default="", description="What the names of objects begin with.")
+    s3_endpoint_url: str = Field(
+        default="", description="Address of an S3-compatible store; empty: Amazon's."
+    )
+    s3_region: str = Field(default="", description="Region of the bucket.")
+    s3_access_key_id: str = Field(
+        default="", description="Key id for the bucket; empty: as the machine is set up."
+    )
+    s3_secret_access_key: SecretStr = Field(
+        default=SecretStr(""), description="Secret of that key."
+    )
     secret_overlap_hours: int = Field(
         default=24, ge=0, description="How long a rotated webhook secret stays valid."
     )

@@ -17,6 +17,9 @@ class Job(StrEnum):
     ALERT = "alert"
     DIGEST = "digest"
     ESCALATE = "escalate"
+    PURGE = "purge"
+    NOTIFY = "notify"
+    CHECKPOINT = "checkpoint"
 
 
 class Queue(StrEnum):
@@ -33,6 +36,9 @@ QUEUES: dict[Job, Queue] = {
     Job.ALERT: Queue.RULES,
     Job.DIGEST: Queue.RULES,
     Job.ESCALATE: Queue.RULES,
+    Job.PURGE: Queue.RULES,
+    Job.NOTIFY: Queue.RULES,
+    Job.CHECKPOINT: Queue.RULES,
 }
 _ENQUEUE = text("select hegui_enqueue(:job, :queue, :tenant, :subject, :at)")
 
@@ -44,7 +50,8 @@ def enqueue(
 
     While the same job for the same subject still waits there is only one: the earlier time wins.
     The subject is a case's id for `check`, an interaction's for `fetch` and `transcribe`, an
-    alert's for `alert` and `escalate`, an endpoint's for `digest`. Arguments are these ids and
+    alert's for `alert` and `escalate`, an endpoint's for `digest` and
+    `checkpoint`. Arguments are these ids and
     nothing else, because queue tables are not fenced and workers write job arguments to their
     logs.
     """

@@ -82,6 +82,6 @@ def _verdict(detail: InteractionDetail) -> dict[str, Any] | None:
 
 def _audio(detail: InteractionDetail) -> bytes | None:
     held = detail.recording
-    if held is None:
+    if held is None or held.purged_at is not None:
         return None
-    return store().path(held.tenant_id, held.sha256).read_bytes()
+    return b"".join(store().read(held.tenant_id, held.sha256))

@@ -40,9 +40,12 @@ def hear(work: Hearing) -> Heard:
     """
     config = settings()
     progress = _Progress()
-    with kept_alive(lambda: _renew(work, progress)):
+    with (
+        kept_alive(lambda: _renew(work, progress)),
+        store().as_file(work.tenant_id, work.sha256) as path,
+    ):
         heard = transcribe_file(
-            store().path(work.tenant_id, work.sha256),
+            path,
             speakers=work.speakers,
             engine=config.engine,
             model=config.model,

@@ -29,8 +29,8 @@ def test_bytes_lie_under_their_hash_read_only(tmp_path: Path) -> None:
     assert path == tmp_path / str(tenant) / NAME[:2] / NAME
     assert stat.S_IMODE(path.stat().st_mode) == 0o440
     assert path.stat().st_nlink == 1
-    with store.open(tenant, NAME) as file:
-        assert file.read() == BYTES
+    assert b"".join(store.read(tenant, NAME)) == BYTES
+    assert b"".join(store.read(tenant, NAME, 3, 9)) == BYTES[3:10]
 
 
 def test_first_bytes_stay(tmp_path: Path) -> None:

@@ -277,8 +277,7 @@ def test_a_recording_is_fetched_kept_and_honestly_called_undecodable(
     row = interaction(lender)
     assert (row.state, row.outcome) == ("undecodable", "error")
     assert row.reason
-    kept = store().path(lender.id, hashlib.sha256(JUNK).hexdigest())
-    assert kept.read_bytes() == JUNK
+    assert b"".join(store().read(lender.id, hashlib.sha256(JUNK).hexdigest())) == JUNK
     with tenant_session(lender.id) as session:
         (verdict,) = session.exec(select(VerdictRow)).all()
     assert verdict.reasons
