@@ -41,6 +41,11 @@ CONCLUSIONS = {
 }
 
 
+def conclusion_of(outcome: str | None) -> Conclusion | None:
+    """What one contact's outcome concludes; None while there is none."""
+    return None if outcome is None else CONCLUSIONS[Outcome(outcome)]
+
+
 @dataclass(frozen=True, slots=True)
 class RuleCount:
     """How often a rule was reported: findings, and the contacts that they lie in."""

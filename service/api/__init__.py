@@ -14,6 +14,7 @@ from service.api import (
     parameters,
     recordings,
     reports,
+    reviews,
     speech,
     webhooks,
 )
@@ -31,5 +32,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     admin.router,
     endpoints.router,
     alerts.router,
+    reviews.router,
     health.router,
 )

@@ -12,6 +12,7 @@ from service.api.reading import (
     InteractionKey,
     Limit,
 )
+from service.api.review_shapes import Standings
 from service.api.shapes import (
     InteractionDetailOut,
     InteractionOut,
@@ -41,20 +42,21 @@ def list_interactions(
 
 @router.get("/{interaction}")
 def get_interaction(
-    session: TenantSession, view: CurrentView, interaction: InteractionKey
+    session: TenantSession, view: CurrentView, interaction: InteractionKey, ask: Standings
 ) -> InteractionDetailOut:
     """Show one interaction with its current verdict, findings and recording."""
     found = read.get_interaction(session, interaction, period=view.period)
-    return InteractionDetailOut.of_detail(found)
+    return InteractionDetailOut.of_detail(found, ask)
 
 
 @router.get("/{interaction}/verdicts")
 def list_verdicts(
-    session: TenantSession, view: CurrentView, interaction: InteractionKey
+    session: TenantSession, view: CurrentView, interaction: InteractionKey, ask: Standings
 ) -> VerdictList:
     """Show every revision of an interaction's verdict, newest first."""
     found = read.list_verdicts(session, interaction, period=view.period)
-    return VerdictList(items=[VerdictOut.of(verdict, findings) for verdict, findings in found])
+    items = [VerdictOut.of(verdict, findings, ask) for verdict, findings in found]
+    return VerdictList(items=items)
 
 
 @router.get("/{interaction}/transcript")

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rules.events import Channel, Speaker
 from rules.model import Disposition, Outcome, Severity
+from service.api.review_shapes import Asked, StandingOut
+from service.checks import CheckStatus, Conclusion, conclusion_of
 from service.models import (
     Agency,
     FindingRow,
@@ -50,10 +52,13 @@ class FindingOut(Out):
             }
         ],
     )
+    review: StandingOut | None = Field(
+        default=None, description="What people made of it; null where nobody has looked."
+    )
 
     @classmethod
-    def of(cls, row: FindingRow) -> "FindingOut":
-        """Show one row."""
+    def of(cls, row: FindingRow, review: StandingOut | None = None) -> "FindingOut":
+        """Show one row, and what people made of it."""
         return cls(
             id=row.id,
             interaction=row.interaction_id,
@@ -63,6 +68,7 @@ class FindingOut(Out):
             severity=Severity(row.severity),
             disposition=Disposition(row.disposition),
             evidence=row.doc,
+            review=review,
         )
 
 
@@ -82,8 +88,9 @@ class VerdictOut(Out):
     findings: list[FindingOut]
 
     @classmethod
-    def of(cls, row: VerdictRow, findings: Any) -> "VerdictOut":
-        """Show one row with its findings."""
+    def of(cls, row: VerdictRow, findings: Any, ask: Asked) -> "VerdictOut":
+        """Show one row with its findings; `ask` tells what people made of them."""
+        reviews = ask([finding.id for finding in findings])
         return cls(
             id=row.id,
             revision=row.revision,
@@ -95,8 +102,18 @@ class VerdictOut(Out):
             parameters_revision=row.parameters_revision,
             untrusted_share=row.untrusted_share,
             evaluated_at=row.evaluated_at,
-            findings=[FindingOut.of(finding) for finding in findings],
+            findings=[FindingOut.of(finding, reviews.get(finding.id)) for finding in findings],
         )
+
+
+class CheckOut(Out):
+    """The contact as a check in the manner of continuous integration."""
+
+    status: CheckStatus = Field(description="`completed` once it has a verdict.")
+    conclusion: Conclusion | None = Field(
+        description="By its outcome: pass is `success`, inconclusive and error are `neutral`, "
+        "review is `action_required`, fail is `failure`. Null while in progress."
+    )
 
 
 class InteractionOut(Out):
@@ -118,11 +135,18 @@ class InteractionOut(Out):
         description="While it is transcribed: the share that is heard, 0..1. Otherwise null."
     )
     progress_at: datetime | None = Field(description="When `progress` last changed.")
+    check: CheckOut
 
     @classmethod
     def of(cls, row: InteractionRow) -> "InteractionOut":
         """Show one row."""
-        return cls.model_validate(row, from_attributes=True)
+        conclusion = conclusion_of(row.outcome)
+        status = CheckStatus.COMPLETED if conclusion else CheckStatus.IN_PROGRESS
+        names = set(InteractionOut.model_fields) - {"check"}
+        return cls(
+            check=CheckOut(status=status, conclusion=conclusion),
+            **{name: getattr(row, name) for name in names},
+        )
 
 
 class RecordingOut(Out):
@@ -146,12 +170,12 @@ class InteractionDetailOut(InteractionOut):
     )
 
     @classmethod
-    def of_detail(cls, detail: InteractionDetail) -> "InteractionDetailOut":
+    def of_detail(cls, detail: InteractionDetail, ask: Asked) -> "InteractionDetailOut":
         """Show one interaction and all that hangs on it."""
         return cls(
             **InteractionOut.of(detail.row).model_dump(),
             receipt=detail.event.id,
-            verdict=VerdictOut.of(detail.verdict, detail.findings) if detail.verdict else None,
+            verdict=VerdictOut.of(detail.verdict, detail.findings, ask) if detail.verdict else None,
             recording=_recording(detail.recording),
             flags=list(detail.flags),
         )
