@@ -103,6 +103,18 @@ class Settings(BaseSettings):
         description="Ed25519 key (PEM) that signs checkpoints, bundles and reports; empty: "
         "ledger-key.pem beside the object folder, made at first use.",
     )
+    master_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Wraps the tenants' data keys: 32 bytes in base64 (`hegui keys master`).",
+    )
+    master_key_file: str = Field(
+        default="",
+        description="File that holds the master key instead; empty in development: master.key "
+        "beside the object folder, made at first use.",
+    )
+    master_key_previous: SecretStr = Field(
+        default=SecretStr(""), description="The master key before, while `hegui keys rewrap` runs."
+    )
     smtp_url: SecretStr = Field(
         default=SecretStr(""),
         description="Mail relay: smtps://name:password@host:465, smtp+starttls://… or smtp://….",

@@ -7,18 +7,22 @@ ServiceError                      500  internal
 │   ├── ForbiddenError            403  forbidden
 │   ├── NotFoundError             404  not_found
 │   ├── ConflictError             409  conflict · idempotency_conflict · interaction_of_other_case
+│   ├── RequestTimeoutError       408  request_timeout
 │   ├── LengthRequiredError       411  length_required
 │   ├── TooLargeError             413  too_large
 │   ├── UnsupportedEncodingError  415  unsupported_encoding
+│   ├── LimitedError              429  limited
 │   └── InvalidInputError         422  invalid_input
 │       └── DigestMismatchError   422  digest_mismatch
 └── UnavailableError              503  unavailable
+    ├── MasterKeyError            503  master_key
     └── StorageFullError          507  storage_full
 
 One handler in `service.app` answers all of them as RFC 9457 problem JSON. Messages never carry
 personal data: they name fields, not values.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -126,6 +130,14 @@ class ConflictError(RefusedError):
     title = "Conflict"
 
 
+class RequestTimeoutError(RefusedError):
+    """The body comes too slowly."""
+
+    status = 408
+    code = "request_timeout"
+    title = "The body came too slowly"
+
+
 class LengthRequiredError(RefusedError):
     """The length of the body must be declared."""
 
@@ -148,6 +160,23 @@ class UnsupportedEncodingError(RefusedError):
     status = 415
     code = "unsupported_encoding"
     title = "Compressed bodies are not taken"
+
+
+class LimitedError(RefusedError):
+    """More was asked for than the caller's limit allows; `wait_s` says when to come back."""
+
+    status = 429
+    code = "limited"
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, wait_s: float, policy: Mapping[str, str]) -> None:
+        super().__init__(detail)
+        self.wait_s = wait_s
+        self.policy = dict(policy)
+
+    def headers(self) -> dict[str, str]:
+        """Say when to come back, and what the limit is."""
+        return {"Retry-After": str(max(1, math.ceil(self.wait_s))), **self.policy}
 
 
 class InvalidInputError(RefusedError):
@@ -176,6 +205,14 @@ class UnavailableError(ServiceError):
     def headers(self) -> dict[str, str]:
         """Say when to come back."""
         return {"Retry-After": str(self.retry_after_s)}
+
+
+class MasterKeyError(UnavailableError):
+    """The master key is missing or wrong, or what it protects was changed."""
+
+    code = "master_key"
+    title = "The personal data cannot be opened"
+    retry_after_s = 60
 
 
 class StorageFullError(UnavailableError):

@@ -28,10 +28,10 @@ _FIELD_NAME = re.compile(r"[a-z_0-9]{1,40}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """An event that holds, and its document as it will be kept, in UTF-8 JSON."""
+    """An event that holds, and its document as it came."""
 
     event: AnyEvent
-    document: bytes
+    document: dict[str, Any]
 
 
 def refusal(message: str, field: str = "body") -> InvalidInputError:
@@ -77,8 +77,8 @@ def _refuse_constant(_name: str) -> NoReturn:
     _refuse("holds NaN or Infinity, which are not JSON")
 
 
-def read_json(body: bytes) -> tuple[Any, bytes]:
-    """Read strict JSON; return the value and its canonical bytes, which PostgreSQL can hold.
+def read_json(body: bytes) -> Any:
+    """Read strict JSON whose value PostgreSQL can hold.
 
     Refuses, as `InvalidInputError`, what parsers disagree on or databases cannot keep: a byte order
     mark, doubled fields, NaN, numbers beyond 64 bits, NUL, lone surrogates, extreme depth.
@@ -107,7 +107,7 @@ def read_json(body: bytes) -> tuple[Any, bytes]:
         _refuse("is nested too deep or holds a lone surrogate")
     if b"\\u0000" in canonical and _NUL.search(canonical):
         _refuse("holds a NUL character")
-    return document, canonical
+    return document
 
 
 def _problem_of(error: Any) -> FieldProblem:
@@ -127,7 +127,7 @@ def _problem_of(error: Any) -> FieldProblem:
 
 def parse(body: bytes) -> Parsed:
     """Read one event; raises `InvalidInputError` that names every field that is wrong."""
-    document, canonical = read_json(body)
+    document = read_json(body)
     if not isinstance(document, dict):
         _refuse("must be one JSON object")
     try:
@@ -141,7 +141,7 @@ def parse(body: bytes) -> Parsed:
     for field, moment in _moments(event):
         if not _EARLIEST <= moment < _LATEST:
             _refuse("must lie between 1990 and 2100", field)
-    return Parsed(event=event, document=canonical)
+    return Parsed(event=event, document=document)
 
 
 def _moments(

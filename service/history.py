@@ -19,6 +19,7 @@ from service.models import (
     TranscriptRow,
 )
 from service.retention import raise_case
+from service.sealing import open_event
 
 # What only our own engine may say of words: in a sender's transcript it would excuse them.
 ENGINE_MARKS = frozenset({"trusted", "biased", "doubts"})
@@ -67,8 +68,11 @@ def _events(
 ) -> list[AnyEvent]:
     """Every event of the case, each contact with its agency and with what was heard of it."""
     events: list[AnyEvent] = []
-    for event in session.exec(select(EventRow).where(col(EventRow.case_id) == case_id)):
-        body = event.body
+    found = select(EventRow).where(
+        col(EventRow.case_id) == case_id, col(EventRow.erased_at).is_(None)
+    )
+    for event in session.exec(found):
+        body = open_event(event)
         if event.interaction_id is not None:
             key = (str(event.agency_id), event.interaction_id)
             data = {**body["data"], "agency_id": key[0]}

@@ -28,6 +28,7 @@ from service.errors import (
 from service.event_body import AnyEvent, Parsed, parse, refusal
 from service.jobs import Job, enqueue
 from service.retention import first_until
+from service.sealing import part_event
 from service.storage import store
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ def read_event(
     body: bytes,
     parsed: Parsed | None = None,
 ) -> Entry:
-    """Read a signed body into what will be stored; raises `InvalidInputError`.
+    """Read a signed body into what will be stored, its persons sealed; raises `InvalidInputError`.
 
     `parsed` is the event of a body in another form than our own.
     """
@@ -102,7 +103,9 @@ def read_event(
         "agency": agency_id,
         "message_id": message_id,
         "digest": digest,
-        "body": orjson.Fragment(parsed.document),
+        "body": part_event(
+            parsed.document, tenant_id=tenant_id, agency_id=agency_id, message_id=message_id
+        ),
         "kind": event.type,
         "case_id": event.data.case_id,
         "occurred_at": event.timestamp.astimezone(UTC),

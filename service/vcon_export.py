@@ -8,6 +8,7 @@ from sqlmodel import Session
 from service.errors import NotFoundError
 from service.models import Actor
 from service.read import InteractionDetail, Period, get_interaction, get_transcript
+from service.sealing import open_event
 from service.speech import shown_parameters
 from service.storage import store
 from service.vcon import Content, write_vcon
@@ -27,7 +28,7 @@ def export_vcon(
     own words for the speech engine. Raises `NotFoundError` where it is not there for this caller.
     """
     detail = get_interaction(session, interaction_id, period=period)
-    event = detail.event.body
+    event = open_event(detail.event)
     to_agency = to is Actor.AGENCY
     engine, transcript = _transcript(session, interaction_id, period, to_agency=to_agency)
     return write_vcon(

@@ -97,7 +97,7 @@ def parse_vcon(body: bytes) -> tuple[Parsed, Reading]:
 
     The refusal names fields as they stand in the vCon.
     """
-    document, _ = read_json(body)
+    document = read_json(body)
     reading = read_vcon(document)
     try:
         return parse(orjson.dumps(reading.event)), reading

@@ -18,9 +18,10 @@ from hypothesis import settings as hypothesis_settings
 from starlette.testclient import TestClient
 
 from hegui.postgres import Postgres
-from service import db, signature
+from service import db, sealing, signature
 from service.app import create_app
 from service.config import settings
+from service.master_key import master_keys
 from service.provision import migrate
 from service.storage import store
 from tests.factories import Lender, Sender, make_agency, make_tenant
@@ -55,6 +56,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         os.environ["HEGUI_OBJECT_DIR"] = str(tmp_path_factory.mktemp("objects"))
         settings.cache_clear()
         store.cache_clear()
+        master_keys.cache_clear()
         db.dispose()
         yield Database(
             psycopg.conninfo.make_conninfo(server.owner_url, user="postgres"),
@@ -79,6 +81,7 @@ def sweeper(database: Database) -> Iterator[Any]:
         def sweep() -> None:
             connection.execute(script)
             signature.forget_sources()
+            sealing.forget_keys()
 
         yield sweep
 

@@ -40,14 +40,12 @@ create table person_phone (
 );
 create index person_phone_tenant_id_case_id_idx on person_phone (tenant_id, case_id);
 create function hegui_part_event() returns trigger language plpgsql as $$
-declare
-  v_phone text[];
 begin
   if new.body ? 'hegui:sealed' then
     new.sealed := decode(new.body ->> 'hegui:sealed', 'base64');
     insert into person_phone (tenant_id, digest, role, case_id)
-      select new.tenant_id, found ->> 0, found ->> 1, new.case_id
-        from jsonb_array_elements(new.body -> 'hegui:phones') as found
+      select new.tenant_id, p.pair ->> 0, p.pair ->> 1, new.case_id
+        from jsonb_array_elements(new.body -> 'hegui:phones') as p(pair)
         where not exists (
           select 1 from event as e where e.tenant_id = new.tenant_id
             and e.agency_id = new.agency_id and e.message_id = new.message_id)

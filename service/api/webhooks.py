@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, select
 from starlette.concurrency import run_in_threadpool
 
-from service import ingest, signature, vcon
+from service import ingest, sealing, signature, vcon
 from service.api.deps import Participant, RawBody, TenantSession
 from service.api.examples import EVENTS
 from service.clock import now
@@ -63,6 +63,8 @@ async def open_envelope(request: Request, agency_id: str, body: bytes) -> Signed
         log.warning("signature_refused", code=error.code)
         raise
     request.state.tenant_id = source.tenant_id
+    if not sealing.is_loaded(source.tenant_id):
+        await run_in_threadpool(sealing.load_keys, source.tenant_id)
     return SignedEvent(source, headers.message_id, body)
 
 

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from service.clock import now
 from service.db import tenant_session
 from service.models import Actor, EventRow
+from service.sealing import open_event
 from service.storage import store
 from service.vcon import hash_of
 from tests.factories import (
@@ -132,7 +133,7 @@ def post_vcon(client: TestClient, agency: Sender, document: Any) -> Any:
 def stored(lender: Lender) -> dict[str, Any]:
     with tenant_session(lender.id) as session:
         row = session.exec(select(EventRow).where(EventRow.kind == "interaction.completed")).one()
-    data: dict[str, Any] = row.body["data"]
+    data: dict[str, Any] = open_event(row)["data"]
     return data
 
 
