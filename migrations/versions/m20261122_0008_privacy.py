@@ -89,32 +89,61 @@ create table erasure (
 );
 create index erasure_tenant_id_case_id_idx on erasure (tenant_id, case_id);
 """
-# Runs as the owner, because the application may not change evidence; the fence still holds for
-# it. What a law or a hold keeps is decided before; a recording's date is asked once more here.
+# The application may write to evidence in two ways, and the database holds it to them: seal the
+# same persons anew, or take away whatever is personal once no recording of the case must be kept.
+# What else a law or a hold keeps is decided before, in code.
+REMAINS = """
+create function hegui_remains(p_body jsonb) returns jsonb language sql immutable as $$
+  select jsonb_build_object('type', p_body -> 'type', 'timestamp', p_body -> 'timestamp',
+    'data', coalesce((
+      select jsonb_object_agg(d.key, d.value) from jsonb_each(p_body -> 'data') as d
+      where d.key in ('case_id', 'interaction_id', 'product', 'lender_type', 'overdue_since',
+        'channel', 'direction', 'mode', 'started_at', 'ended_at', 'outcome', 'talk_seconds',
+        'at', 'by')), '{}'))
+$$;
+create function hegui_keep_event() returns trigger language plpgsql as $$
+begin
+  if old.erased_at is null and new.erased_at is null and new.body = old.body
+     and old.sealed is not null and new.sealed is not null then
+    return new;
+  end if;
+  if old.erased_at is null and new.erased_at is not null and new.sealed is null
+     and new.body = hegui_remains(old.body) then
+    if exists (select 1 from interaction as i join recording as r
+                 on r.tenant_id = i.tenant_id and r.sha256 = i.recording_sha256
+               where i.tenant_id = old.tenant_id and i.case_id = old.case_id
+                 and r.retain_until > now()) then
+      raise exception 'recording is under retention' using errcode = 'HG001';
+    end if;
+    return new;
+  end if;
+  raise exception 'what an event says does not change' using errcode = 'HG003';
+end $$;
+create trigger event_is_kept before update on event
+  for each row execute function hegui_keep_event();
+create function hegui_keep_finding() returns trigger language plpgsql as $$
+begin
+  if new.doc = old.doc - '{quote,heard,facts,why,why_zh}'::text[] and exists (
+      select 1 from interaction as i join event as e
+        on e.tenant_id = i.tenant_id and e.id = i.event_id
+      where i.tenant_id = old.tenant_id and i.id = old.interaction_id
+        and e.erased_at is not null) then
+    return new;
+  end if;
+  raise exception 'what a finding says does not change' using errcode = 'HG003';
+end $$;
+create trigger finding_is_kept before update on finding
+  for each row execute function hegui_keep_finding();
+"""
 ERASE = """
-create function hegui_erase_case(p_case text) returns jsonb
-language plpgsql security definer set search_path = public as $$
+create function hegui_erase_case(p_case text) returns jsonb language plpgsql as $$
 declare
   v_tenant uuid := nullif(current_setting('app.tenant_id', true), '')::uuid;
   v_events integer;
   v_findings integer;
   v_transcripts integer;
 begin
-  if v_tenant is null or nullif(current_setting('app.agency_id', true), '') is not null then
-    raise exception 'erasure needs the lender''s own session' using errcode = 'HG003';
-  end if;
-  if exists (select 1 from interaction as i join recording as r
-               on r.tenant_id = i.tenant_id and r.sha256 = i.recording_sha256
-             where i.tenant_id = v_tenant and i.case_id = p_case and r.retain_until > now()) then
-    raise exception 'recording is under retention' using errcode = 'HG001';
-  end if;
-  update event set sealed = null, erased_at = now(), body = jsonb_build_object(
-      'type', body -> 'type', 'timestamp', body -> 'timestamp',
-      'data', coalesce((
-        select jsonb_object_agg(key, value) from jsonb_each(body -> 'data')
-        where key in ('case_id', 'interaction_id', 'product', 'lender_type', 'overdue_since',
-          'channel', 'direction', 'mode', 'started_at', 'ended_at', 'outcome', 'talk_seconds',
-          'at', 'by')), '{}'))
+  update event set sealed = null, erased_at = now(), body = hegui_remains(body)
     where tenant_id = v_tenant and case_id = p_case and erased_at is null;
   get diagnostics v_events = row_count;
   update finding as f set doc = f.doc - '{quote,heard,facts,why,why_zh}'::text[]
@@ -302,17 +331,18 @@ def _own_fetch() -> str:
 
 def upgrade() -> None:
     """Apply."""
-    for part in (KEYS, SEALED, ERASURE, ERASE, LIMITS, TAKE, TURNS_INDEX, UNLOCKED, TURNS):
+    for part in (KEYS, SEALED, ERASURE, REMAINS, ERASE, LIMITS, TAKE, TURNS_INDEX, UNLOCKED, TURNS):
         script(part)
     script(RETIE.format(before=TIE[0], after=TIE[1]))
     fence("data_key", narrowed=NOTHING, rights="select, insert, update")
-    fence("person_phone", narrowed=NOTHING, rights="select, insert")
+    fence("person_phone", narrowed=NOTHING, rights="select, insert, delete")
     fence("erasure", narrowed=NOTHING, rights="select, insert")
     fence("rate_limit", narrowed=NOTHING, rights="select, insert, update, delete")
     fence("rate_state", narrowed=NOTHING, rights="select, insert, update")
     script(
         f"""
-        grant update (sealed) on event to {APP};
+        grant update (sealed, erased_at, body) on event to {APP};
+        grant update (doc) on finding to {APP};
         revoke execute on all functions in schema public from public;
         grant execute on all functions in schema public to {APP};
         """
@@ -331,8 +361,15 @@ def downgrade() -> None:
         op.execute(f"drop function {function}")
     op.execute("drop index hegui_jobs_turn_idx")
     script(RETIE.format(before=TIE[1], after=TIE[0]))
+    op.execute("drop trigger finding_is_kept on finding")
+    op.execute("drop trigger event_is_kept on event")
     op.execute("drop trigger event_is_parted on event")
-    op.execute("drop function hegui_part_event")
+    for function in (
+        "hegui_keep_finding", "hegui_keep_event", "hegui_remains", "hegui_part_event",
+    ):  # fmt: skip
+        op.execute(f"drop function {function}")
+    op.execute("revoke update (sealed, erased_at, body) on event from hegui_app")
+    op.execute("revoke update (doc) on finding from hegui_app")
     for table in ("rate_state", "rate_limit", "erasure", "person_phone", "data_key"):
         op.execute(f"drop table {table}")
     op.drop_column("event", "erased_at")
