@@ -23,6 +23,15 @@ _COUNT = text(
     " where r.sha256 = :sha256 or u.interaction_id = :interaction_id or u.case_id = :case_id"
     " or (u.agency_id = :agency_id and u.started_at >= :period_from and u.started_at < :period_to)"
 )
+# The store is told of a recording anew once this is empty.
+_FORGET = text(
+    "update recording as r set store_until = null where r.purged_at is null"
+    " and r.store_until is not null and (r.sha256 = :sha256 or exists ("
+    "  select 1 from recording_use as u where u.tenant_id = r.tenant_id and u.sha256 = r.sha256"
+    "  and (u.interaction_id = :interaction_id or u.case_id = :case_id"
+    "  or (u.agency_id = :agency_id and u.started_at >= :period_from"
+    "  and u.started_at < :period_to))))"
+)
 _SUBJECT = ("interaction_id", "case_id", "sha256", "agency_id", "period_from", "period_to")
 
 
@@ -71,6 +80,7 @@ def place_hold(
     )
     session.add(row)
     session.flush()
+    _tell_store(session, row)
     placed = count_held(session, row)
     add_entry(
         session,
@@ -97,6 +107,7 @@ def release_hold(session: Session, hold_id: UUID, *, reason: str, by: str, now: 
         raise ConflictError("The hold was released before.", code="hold_released")
     row.released_at, row.released_by, row.release_reason = now, by, reason
     session.flush()
+    _tell_store(session, row)
     add_entry(
         session,
         tenant_id=row.tenant_id,
@@ -157,6 +168,11 @@ def count_held(session: Session, row: HoldRow) -> Placed:
     values: dict[str, Any] = {name: getattr(row, name) for name in _SUBJECT}
     held, purged = session.connection().execute(_COUNT, values).one()
     return Placed(row, held, purged)
+
+
+def _tell_store(session: Session, row: HoldRow) -> None:
+    values = {name: getattr(row, name) for name in _SUBJECT}
+    session.connection().execute(_FORGET, values)
 
 
 def _kind(wish: HoldWish) -> HoldKind:

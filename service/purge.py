@@ -25,6 +25,8 @@ from service.storage import store
 from service.work import LEASE
 
 SCHEMA = "hegui.purge/1"
+# The state of an SQL error by which the database's own guard refuses.
+REFUSED = "HG001"
 _LOCK = text("select pg_advisory_xact_lock(hashtextextended(:tenant || :sha256, 0))")
 # Why a listed recording stays, where it does; NULL where nothing speaks for it.
 _KEEP_REASON = (
@@ -51,6 +53,10 @@ _REASONS = text(
 _PURGE = text(
     "update recording set purged_at = :now, purge_run_id = :run"
     " where sha256 = :sha256 and purged_at is null"
+)
+_GIVE_BACK = text(
+    "update recording set purged_at = null, purge_run_id = null"
+    " where sha256 = :sha256 and purge_run_id = :run"
 )
 
 
@@ -202,6 +208,22 @@ def keep_item(session: Session, item: PurgeItem, *, reason: str) -> None:
     row = _item(session, item)
     if row.state == ItemState.LISTED.value:
         row.state, row.reason = ItemState.KEPT.value, reason
+
+
+def give_back(session: Session, item: PurgeItem, *, now: datetime) -> None:
+    """Take the mark off a recording whose bytes the store keeps; it is ours as before."""
+    _lock(session, item)
+    row = _item(session, item)
+    row.state, row.reason = ItemState.KEPT.value, "refused_by_store"
+    session.connection().execute(_GIVE_BACK, {"sha256": row.sha256, "run": row.run_id})
+    add_entry(
+        session,
+        tenant_id=row.tenant_id,
+        actor="purge",
+        action="purge_refused",
+        subject_id=row.sha256,
+        details={"run_id": str(row.run_id), "at": _moment(now)},
+    )
 
 
 def certify(session: Session, run_id: UUID, *, now: datetime) -> PurgeRun | None:

@@ -61,6 +61,11 @@ begin
             new.started_at)
     on conflict (tenant_id, sha256, interaction_id)
       do update set started_at = excluded.started_at where u.started_at < excluded.started_at;
+  if found then
+    -- A hold may reach the recording through this contact: the store is told anew.
+    update recording set store_until = null where tenant_id = new.tenant_id
+      and sha256 = new.recording_sha256 and purged_at is null and store_until is not null;
+  end if;
   return null;
 end $$;
 create trigger interaction_uses_recording
