@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rules.events import EVENT
 from service import db, ingest, log
 from service.api import ROUTERS
+from service.api.masked import MaskedAnswers
 from service.config import settings
 from service.errors import FieldProblem, InvalidInputError, ServiceError, UnavailableError
 from service.together import Together
@@ -234,6 +235,7 @@ def create_app() -> FastAPI:
         app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http)
     app.state.events = Together(ingest.store_events)
+    app.add_middleware(MaskedAnswers)
     app.add_middleware(Envelope)
     app.openapi = lambda: _describe(app)  # type: ignore[method-assign]
     return app

@@ -3,14 +3,16 @@
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlmodel import Session
+from sqlalchemy.orm import QueryableAttribute, defer
+from sqlmodel import Session, col, select
 
-from service.models import Actor, Scope
+from service.models import Actor, EventRow, Scope
 from service.personal import BLOT, mask, mask_each
+from service.sealing import sealed_texts
 from service.tenants import Principal
 
 # Fields that hold a person's number or name whatever they look like.
@@ -27,7 +29,8 @@ _OPAQUE = re.compile(
     r"|\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?"
 )
 _UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
-_MOST_CASES = 500
+_MOST_CASES, _MOST_EVENTS = 500, 5000
+_WITHOUT_BODY = defer(cast("QueryableAttribute[Any]", EventRow.body), raiseload=True)
 _CASES_OF = text(
     "select distinct case_id from interaction where id = any(:ids)"
     " union select distinct case_id from interaction where interaction_id = any(:names) limit :most"
@@ -143,4 +146,13 @@ def _texts(document: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ..
 
 def people_of(session: Session, cases: Collection[str]) -> frozenset[str]:
     """Names and numbers of everybody that the events of these cases name."""
-    return frozenset()
+    if not cases:
+        return frozenset()
+    rows = session.exec(
+        select(EventRow)
+        .where(col(EventRow.case_id).in_(cases), col(EventRow.sealed).is_not(None))
+        .order_by(col(EventRow.received_at).desc())
+        .limit(_MOST_EVENTS)
+        .options(_WITHOUT_BODY)
+    )
+    return frozenset(text for row in rows for text in sealed_texts(row))

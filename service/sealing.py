@@ -144,9 +144,25 @@ def open_event(row: EventRow) -> dict[str, Any]:
     """An event's document as it came in; what was erased stays away."""
     if row.sealed is None:
         return row.body
+    return _joined(row.body, _persons_of(row, row.sealed))
+
+
+def sealed_texts(row: EventRow) -> frozenset[str]:
+    """Every name and number that is sealed in an event; its body is not read."""
+    return frozenset(_leaves(_persons_of(row, row.sealed))) if row.sealed else frozenset()
+
+
+def _persons_of(row: EventRow, sealed: bytes) -> Any:
     about = about_event(row.tenant_id, row.agency_id, row.message_id)
-    persons = orjson.loads(unseal(row.tenant_id, row.sealed, about))
-    return _joined(row.body, persons)
+    return orjson.loads(unseal(row.tenant_id, sealed, about))
+
+
+def _leaves(persons: Any) -> Iterable[str]:
+    if isinstance(persons, str):
+        yield persons
+    elif isinstance(persons, dict | list):
+        for held in persons.values() if isinstance(persons, dict) else persons:
+            yield from _leaves(held)
 
 
 def _parted(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -38,6 +38,7 @@ def current_principal(
     principal = authenticate(credentials.credentials, at=now())
     request.state.tenant_id = principal.tenant_id
     request.state.key_id = principal.key_id
+    request.state.principal = principal  # what `service.api.masked` goes by
     return principal
 
 
