@@ -13,6 +13,7 @@ from service.api.reading import CurrentView, within
 from service.audit import add_entry
 from service.clock import now
 from service.errors import ForbiddenError
+from service.masking import shown_to
 from service.packs import load_pack
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
@@ -58,6 +59,7 @@ def get_agency_report(
         period=period,
         now=now(),
     )
+    document = shown_to(session, view.principal, document)
     add_entry(
         session,
         tenant_id=view.principal.tenant_id,
