@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from hegui.cli_admin import agency, endpoint, key, tenant
+from hegui.cli_access import grant, key, regulator
+from hegui.cli_admin import agency, endpoint, tenant
 from hegui.cli_gate import gate
 from hegui.cli_rules import rules
 from hegui.cli_vcon import vcon
@@ -30,6 +31,8 @@ for group, help_text in (
     (tenant, "Lenders."),
     (agency, "Agencies of a lender, and the secrets that sign their webhooks."),
     (key, "API keys."),
+    (regulator, "Regulators: they read what lenders grant them."),
+    (grant, "Grants: what a lender lets a regulator read."),
     (endpoint, "Addresses that alerts are posted to."),
     (rules, "Rule packs: list them, test them, ask why."),
     (vcon, "Contacts as vCon documents."),

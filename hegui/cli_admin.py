@@ -1,4 +1,4 @@
-"""The commands of an operator: lenders, agencies, keys, endpoints, schema, reports."""
+"""The commands of an operator: lenders, agencies, endpoints, schema, reports."""
 
 import sys
 import tempfile
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 tenant = typer.Typer(name="tenant", rich_markup_mode=None)
 agency = typer.Typer(name="agency", rich_markup_mode=None)
-key = typer.Typer(name="key", rich_markup_mode=None)
 endpoint = typer.Typer(name="endpoint", rich_markup_mode=None)
 
 OPERATOR = "operator"
@@ -30,7 +29,7 @@ TenantId = Annotated[str, typer.Option("--tenant", help="The lender's id.", show
 VAR = Path("var")
 
 
-def _show(**values: object) -> None:
+def show(**values: object) -> None:
     """Print one `name=value` a line: easy to read, and for a shell to take up."""
     for name, value in values.items():
         sys.stdout.write(f"{name}={value}\n")
@@ -44,7 +43,8 @@ def read_id(text: str, name: str) -> UUID:
         raise RefusedError(f"{name}: {text} is not an id; it looks like {UUID(int=0)}") from error
 
 
-def _moment(text: str | None, name: str) -> datetime | None:
+def read_moment(text: str | None, name: str) -> datetime | None:
+    """Read the time given as `name`; raises `RefusedError` for one without an offset."""
     if text is None:
         return None
     try:
@@ -79,7 +79,7 @@ def tenant_add(
 
     with database(data_dir):
         made, issued = add_tenant(name)
-        _show(tenant_id=made.id, key_id=issued.key_id, key=issued.token)
+        show(tenant_id=made.id, key_id=issued.key_id, key=issued.token)
 
 
 @tenant.command("list")
@@ -110,74 +110,11 @@ def agency_add(
             lender = find_tenant(door, tenant_id)
         with tenant_session(lender) as session:
             made = add_agency(session, tenant_id=lender, name=name, by=OPERATOR)
-        _show(
+        show(
             agency_id=made.id,
             webhook_path=f"/v1/webhooks/{made.id}",
             webhook_secret=made.webhook_secret,
         )
-
-
-@key.command("add")
-def key_add(
-    tenant_id: TenantId,
-    actor: Annotated[str, typer.Option("--actor", help="lender, agency or regulator.")],
-    scope: Annotated[str, typer.Option("--scope", help="admin, send or read.")] = "read",
-    label: Annotated[str, typer.Option("--label", help="What it is for.")] = "made by the operator",
-    agency_id: Annotated[str | None, typer.Option("--agency", help="For an agency's key.")] = None,
-    first: Annotated[
-        str | None, typer.Option("--from", help="A regulator sees nothing before this time.")
-    ] = None,
-    last: Annotated[
-        str | None, typer.Option("--to", help="A regulator sees nothing from this time on.")
-    ] = None,
-    expires: Annotated[str | None, typer.Option("--expires", help="When the key ends.")] = None,
-    data_dir: DataDir = VAR,
-) -> None:
-    """Add an API key and print it, this once."""
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
-    from service.models import Actor, Scope
-    from service.tenants import KeyWish, add_key
-
-    if actor not in list(Actor):
-        raise RefusedError(f"--actor: {actor}: use {', '.join(Actor)}")
-    if scope not in list(Scope):
-        raise RefusedError(f"--scope: {scope}: use {', '.join(Scope)}")
-    wish = KeyWish(
-        actor=Actor(actor),
-        scope=Scope(scope),
-        label=label,
-        agency_id=read_id(agency_id, "--agency") if agency_id else None,
-        expires_at=_moment(expires, "--expires"),
-        period_from=_moment(first, "--from"),
-        period_to=_moment(last, "--to"),
-    )
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            issued = add_key(session, tenant_id=lender, wish=wish, by=OPERATOR)
-        _show(id=issued.id, key_id=issued.key_id, key=issued.token)
-
-
-@key.command("revoke")
-def key_revoke(
-    key_uuid: Annotated[
-        str, typer.Argument(metavar="ID", help="The key's id.", show_default=False)
-    ],
-    tenant_id: TenantId,
-    data_dir: DataDir = VAR,
-) -> None:
-    """End an API key: the next request with it is refused."""
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
-    from service.tenants import revoke_key
-
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            revoke_key(session, tenant_id=lender, key=read_id(key_uuid, "ID"), by=OPERATOR)
 
 
 @endpoint.command("add")
@@ -248,7 +185,7 @@ def endpoint_add(
         try:
             with tenant_session(lender) as session:
                 made = add_endpoint(session, tenant_id=lender, wish=wish, by=OPERATOR)
-                _show(endpoint_id=made.id, secret=made.secret if kind == "webhook" else "")
+                show(endpoint_id=made.id, secret=made.secret if kind == "webhook" else "")
         except ServiceError as error:
             fields = "; ".join(f"{each.field} {each.message}" for each in error.errors)
             hint = "private addresses and plain http must stand in HEGUI_EGRESS_ALLOW"

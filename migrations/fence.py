@@ -1,4 +1,4 @@
-"""The fence of a table: row security by tenant, narrowed by agency, and the app's rights."""
+"""The fence of a table: row security by tenant, narrowed by actor, and the app's rights."""
 
 from typing import Any, cast
 
@@ -8,10 +8,17 @@ from alembic import op
 APP = "hegui_app"
 TENANT = "nullif(current_setting('app.tenant_id', true), '')::uuid"
 AGENCY = "nullif(current_setting('app.agency_id', true), '')::uuid"
+REGULATOR = "nullif(current_setting('app.regulator_id', true), '')::uuid"
+# The key that a session speaks for; empty where no key does.
+KEY = "current_setting('app.key_id', true)"
 # How an agency's session is narrowed: by its own column, through the interaction, or to nothing.
 BY_COLUMN = f"agency_id = {AGENCY}"
 BY_ID = f"id = {AGENCY}"
 NOTHING = "false"
+# How a regulator's session is narrowed (functions of migration 0007): a row of an interaction that
+# the live grant covers, or anything of a lender whose grant is live.
+GRANTED_INTERACTION = "hegui_granted_interaction(tenant_id, interaction_id)"
+GRANTED = "hegui_granted(tenant_id)"
 
 
 def driver() -> psycopg.Connection[Any]:
@@ -32,8 +39,23 @@ def by_interaction(table: str) -> str:
     )
 
 
-def fence(table: str, *, narrowed: str | None, rights: str) -> None:
-    """Fence a table, for its owner too (no tenant named: no rows), and grant the app `rights`."""
+def narrow(table: str, actor: str, session: str, condition: str) -> None:
+    """Narrow a table for the sessions of one kind of actor, on top of all its other policies."""
+    op.execute(
+        f"create policy {table}_of_{actor} on {table} as restrictive"
+        f" using ((select {session}) is null or {condition})"
+        f" with check ((select {session}) is null or {condition})"
+    )
+
+
+def fence(
+    table: str, *, narrowed: str | None, rights: str, regulators: str | None = NOTHING
+) -> None:
+    """Fence a table, for its owner too (no tenant named: no rows), and grant the app `rights`.
+
+    `narrowed` is what an agency's session sees of it, `regulators` what a regulator's sees; None
+    leaves them the tenant's rows, which tests/service/test_fence.py wants a reason for.
+    """
     op.execute(f"alter table {table} enable row level security")
     op.execute(f"alter table {table} force row level security")
     op.execute(
@@ -41,9 +63,7 @@ def fence(table: str, *, narrowed: str | None, rights: str) -> None:
         f" using (tenant_id = {TENANT}) with check (tenant_id = {TENANT})"
     )
     if narrowed is not None:
-        op.execute(
-            f"create policy {table}_of_agency on {table} as restrictive"
-            f" using ({AGENCY} is null or {narrowed})"
-            f" with check ({AGENCY} is null or {narrowed})"
-        )
+        narrow(table, "agency", AGENCY, narrowed)
+    if regulators is not None:
+        narrow(table, "regulator", REGULATOR, regulators)
     op.execute(f"grant {rights} on {table} to {APP}")

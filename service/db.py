@@ -26,8 +26,10 @@ LINK_LIMITS: dict[str, int] = {
     "tcp_user_timeout": 4000,
 }
 _making = Lock()
-_NAME_TENANT = text(
-    "select set_config('app.tenant_id', :tenant, true), set_config('app.agency_id', :agency, true)"
+_NAME = text(
+    "select set_config('app.tenant_id', :tenant, true), set_config('app.agency_id', :agency, true),"
+    " set_config('app.regulator_id', :regulator, true), set_config('app.grant_id', :grant, true),"
+    " set_config('app.key_id', :key, true)"
 )
 
 
@@ -100,22 +102,42 @@ def dispose() -> None:
 
 
 @contextmanager
-def tenant_session(tenant_id: UUID, *, agency_id: UUID | None = None) -> Iterator[Session]:
-    """Open one transaction that sees one tenant, and with `agency_id` only that agency's rows.
+def tenant_session(
+    tenant_id: UUID,
+    *,
+    agency_id: UUID | None = None,
+    regulator_id: UUID | None = None,
+    grant_id: UUID | None = None,
+    key_id: str = "",
+) -> Iterator[Session]:
+    """Open one transaction that sees one tenant.
 
-    Commits at the end of the block, rolls back on any error.
+    With `agency_id` it sees only that agency's rows; with `regulator_id` only what the grant
+    `grant_id` covers, as long as the grant lives. `key_id` says whose audit entries an agency or
+    regulator may read back: its own. Commits at the end of the block, rolls back on any error.
     """
+    names = {
+        "tenant": str(tenant_id),
+        "agency": str(agency_id or ""),
+        "regulator": str(regulator_id or ""),
+        "grant": str(grant_id or ""),
+        "key": key_id,
+    }
     with Session(engine(), expire_on_commit=False) as session, session.begin():
-        session.connection().execute(
-            _NAME_TENANT, {"tenant": str(tenant_id), "agency": str(agency_id or "")}
-        )
+        session.connection().execute(_NAME, names)
         yield session
 
 
 @contextmanager
-def front_door_session() -> Iterator[Session]:
-    """Open one transaction that names no tenant: it sees tenants, keys and webhook sources only."""
+def front_door_session(*, regulator_id: UUID | None = None) -> Iterator[Session]:
+    """Open one transaction that names no tenant: it sees tenants, keys and webhook sources only.
+
+    With `regulator_id` it sees that regulator's grants too, of every lender, and nothing else.
+    """
     with Session(engine(), expire_on_commit=False) as session, session.begin():
+        if regulator_id is not None:
+            names = dict.fromkeys(("tenant", "agency", "grant", "key"), "")
+            session.connection().execute(_NAME, {**names, "regulator": str(regulator_id)})
         yield session
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import Session, col, select
 
-from service.models import Actor, EventRow, Scope
+from service.models import EventRow
 from service.personal import BLOT, mask, mask_each
 from service.sealing import sealed_texts
 from service.tenants import Principal
@@ -43,11 +43,9 @@ def may_see_plain(principal: Principal) -> bool:
     """Whether a caller sees names, numbers and addresses as they are.
 
     A lender's administrators and reviewers do, and an agency what it sent itself; a lender's
-    readers and regulators do not.
+    readers do not, and a regulator only the contact that it has unmasked (`service.access`).
     """
-    if principal.actor is Actor.LENDER:
-        return principal.scope in {Scope.ADMIN, Scope.REVIEW}
-    return principal.actor is Actor.AGENCY
+    return principal.sees_personal
 
 
 def mask_document(document: Any, known: Collection[str] = ()) -> Any:

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from service.access_models import AccessGrant  # with it all tables of its module are known
 from service.alert_models import AlertRow, AlertState, DeliveryRow, Endpoint, EndpointKind
 from service.clock import now
 from service.columns import JSON, MOMENT, NONE_YET, TEXT, WRITER, among, metadata, to_fenced
@@ -35,7 +36,7 @@ from service.retention_models import HoldRow  # with it all tables of its module
 from service.reviews_models import ReviewRow  # with it all tables of its module are known
 
 __all__ = [
-    "Actor", "Agency", "AlertRow", "AlertState", "ApiKey", "AuditEntry", "CallList",
+    "AccessGrant", "Actor", "Agency", "AlertRow", "AlertState", "ApiKey", "AuditEntry", "CallList",
     "CollectionCase", "DataKey", "DeliveryRow", "Endpoint", "EndpointKind", "EventRow",
     "FindingRow", "Heartbeat", "HoldRow", "InteractionRow", "InteractionState", "LedgerCheckpoint",
     "LedgerEntry", "LedgerHead", "LedgerKey", "LedgerNode", "LedgerPost", "LedgerSalt",
@@ -87,10 +88,17 @@ class Tenant(SQLModel, table=True):
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     name: str = Field(sa_type=TEXT)
     created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    suspended_at: datetime | None = Field(default=None, sa_type=MOMENT)
+    removed_at: datetime | None = Field(default=None, sa_type=MOMENT)
 
 
 class ApiKey(SQLModel, table=True):
-    """The digest of a credential and whom it speaks for. Not fenced: it names the tenant."""
+    """The digest of a credential and whom it speaks for. Not fenced: it names the tenant.
+
+    A regulator's key names the regulator and no tenant. `replaces` is the key that this one came
+    from by rotation, `root_id` the first of that chain. A trigger keeps a key's end from moving
+    away, and all but its label and its end as they are.
+    """
 
     __tablename__ = "api_key"
     __table_args__ = (
@@ -100,25 +108,31 @@ class ApiKey(SQLModel, table=True):
         among("scope", Scope),
         CheckConstraint("(actor = 'agency') = (agency_id is not null)", name="agency_has_id"),
         CheckConstraint(
-            "actor <> 'regulator' or (period_from is not null and period_to is not null)",
-            name="regulator_has_period",
+            "(actor = 'regulator') = (regulator_id is not null)"
+            " and (actor = 'regulator') = (tenant_id is null)",
+            name="speaks_for_one",
         ),
+        UniqueConstraint("replaces"),
         Index(None, "tenant_id"),
+        Index(None, "regulator_id"),
+        Index(None, "root_id"),
     )
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     key_id: str = Field(sa_type=TEXT)
     digest: str = Field(sa_type=TEXT)
-    tenant_id: UUID = Field(foreign_key="tenant.id")
+    tenant_id: UUID | None = Field(default=None, foreign_key="tenant.id")
     actor: str = Field(sa_type=TEXT)
     scope: str = Field(sa_type=TEXT)
     agency_id: UUID | None = None
+    regulator_id: UUID | None = Field(default=None, foreign_key="regulator.id")
     label: str = Field(sa_type=TEXT)
     created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
     expires_at: datetime | None = Field(default=None, sa_type=MOMENT)
     revoked_at: datetime | None = Field(default=None, sa_type=MOMENT)
-    period_from: datetime | None = Field(default=None, sa_type=MOMENT)
-    period_to: datetime | None = Field(default=None, sa_type=MOMENT)
+    suspended_at: datetime | None = Field(default=None, sa_type=MOMENT)
+    replaces: UUID | None = Field(default=None, foreign_key="api_key.id")
+    root_id: UUID | None = None
 
 
 class WebhookSource(SQLModel, table=True):
@@ -143,6 +157,8 @@ class Agency(SQLModel, table=True):
     id: UUID = Field(default_factory=uuid4, primary_key=True)
     name: str = Field(sa_type=TEXT)
     created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    suspended_at: datetime | None = Field(default=None, sa_type=MOMENT)
+    removed_at: datetime | None = Field(default=None, sa_type=MOMENT)
 
 
 class EventRow(SQLModel, table=True):

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from psycopg import OperationalError
@@ -88,15 +89,29 @@ def read_headers(headers: Sequence[tuple[bytes, bytes]], *, at: datetime) -> Sig
     return SignedHeaders(message_id, timestamp, signatures)
 
 
+_SOURCE = (
+    "select s.tenant_id, s.secret_current, s.secret_previous, s.previous_until"
+    " from webhook_source as s join tenant as t on t.id = s.tenant_id"
+    " where s.agency_id = %s and t.suspended_at is null and t.removed_at is null"
+)
+_TAKES = "select 1 from agency where id = %s and suspended_at is null and removed_at is null"
+
+
+def _read_source(agency_id: UUID) -> tuple[Any, ...] | None:
+    """Read a source whose lender and agency are neither suspended nor removed."""
+    with db.pool().connection() as connection, connection.transaction():
+        row = connection.execute(_SOURCE, (agency_id,)).fetchone()
+        if row is None:
+            return None
+        # Agencies are fenced: the tenant is named before one is read.
+        connection.execute("select set_config('app.tenant_id', %s, true)", (str(row[0]),))
+        return row if connection.execute(_TAKES, (agency_id,)).fetchone() else None
+
+
 def _load_source(agency_id: UUID) -> Source | None:
-    query = (
-        "select tenant_id, secret_current, secret_previous, previous_until"
-        " from webhook_source where agency_id = %s"
-    )
     for last in (False, True):
         try:
-            with db.pool().connection() as connection:
-                row = connection.execute(query, (agency_id,)).fetchone()
+            row = _read_source(agency_id)
             break
         except OperationalError:
             # The database may have restarted under the pool; its dead connections go first.

@@ -1,76 +1,61 @@
-"""Tenants, agencies, webhook secrets and API keys: who may come in, and as whom.
+"""Tenants, agencies and regulators: made, suspended, resumed, removed; and whom a request is for.
 
-Keys and webhook sources are read before a tenant is known, so their tables are not fenced: every
-statement here names the tenant itself.
+Tenants, regulators and webhook sources are read before a tenant is known, so their tables are not
+fenced: every statement here names its own.
 """
 
-import hashlib
-import re
 import secrets
-import zlib
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hmac import compare_digest
 from uuid import UUID, uuid4
 
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
+from service.access_keys import IssuedKey, KeyWish, add_key, get_regulator
+from service.access_models import AccessGrant, GrantField, Regulator
 from service.audit import add_entry
 from service.clock import now
 from service.config import settings
 from service.db import front_door_session, tenant_session
-from service.errors import BadKeyError, FieldProblem, InvalidInputError, NotFoundError
+from service.errors import ConflictError, NotFoundError
 from service.models import Actor, Agency, ApiKey, Scope, Tenant, WebhookSource
+from service.notebook import OPERATOR, note
 
-ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_KEY_ID_LENGTH = 12
-_SECRET_LENGTH = 43
-_CHECK_LENGTH = 6
-_TOKEN = re.compile(
-    r"(hg_(?:dev|live)_([0-9A-Za-z]{12})_([0-9A-Za-z]{43}))_([0-9A-Za-z]{6})", re.ASCII
-)
-_NO_DIGEST = hashlib.sha256(secrets.token_bytes(32)).hexdigest()
-_SCOPES = {
-    Actor.LENDER: {Scope.ADMIN, Scope.REVIEW, Scope.READ},
-    Actor.AGENCY: {Scope.SEND, Scope.QUALITY, Scope.READ},
-    Actor.REGULATOR: {Scope.READ},
-}
+
+@dataclass(frozen=True, slots=True)
+class LiveGrant:
+    """The grant that a regulator's request is made under; `agencies` None: all of the lender's."""
+
+    id: UUID
+    tenant_id: UUID
+    regulator_id: UUID
+    case_number: str
+    agencies: tuple[str, ...] | None
+    fields: frozenset[GrantField]
+    period_from: datetime
+    period_to: datetime
+    ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom a request speaks for, and how far it may look."""
+    """Whom a request speaks for, and how far it may look.
+
+    `sees_personal`: names, numbers and words are shown as they are. A regulator's is true only
+    for the one contact that the request is about, for an hour after it was unmasked.
+    """
 
     tenant_id: UUID
     actor: Actor
     scope: Scope
     key_id: str
     agency_id: UUID | None = None
-    period_from: datetime | None = None
-    period_to: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class IssuedKey:
-    """A new API key; `token` is shown once and kept by nobody."""
-
-    id: UUID
-    key_id: str
-    token: str
-
-
-@dataclass(frozen=True, slots=True)
-class KeyWish:
-    """What a new key should be good for; a period bounds what a regulator sees."""
-
-    actor: Actor
-    scope: Scope
-    label: str
-    agency_id: UUID | None = None
-    expires_at: datetime | None = None
-    period_from: datetime | None = None
-    period_to: datetime | None = None
+    regulator_id: UUID | None = None
+    grant: LiveGrant | None = None
+    sees_personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +65,6 @@ class NewAgency:
     id: UUID
     name: str
     webhook_secret: str
-
-
-def _random_text(length: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(length))
-
-
-def _checksum(text: str) -> str:
-    number = zlib.crc32(text.encode())
-    digits = ""
-    for _ in range(_CHECK_LENGTH):
-        number, digit = divmod(number, len(ALPHABET))
-        digits = ALPHABET[digit] + digits
-    return digits
 
 
 def make_webhook_secret() -> str:
@@ -107,9 +79,73 @@ def add_tenant(name: str) -> tuple[Tenant, IssuedKey]:
         session.add(tenant)
         session.flush()
         wish = KeyWish(actor=Actor.LENDER, scope=Scope.ADMIN, label="first key")
-        issued = add_key(session, tenant_id=tenant.id, wish=wish, by="operator")
-        add_entry(session, tenant_id=tenant.id, actor="operator", action="tenant_added")
+        issued = add_key(session, tenant_id=tenant.id, wish=wish, by=OPERATOR)
+        add_entry(session, tenant_id=tenant.id, actor=OPERATOR, action="tenant_added")
     return tenant, issued
+
+
+def list_tenants(session: Session) -> list[Tenant]:
+    """Return every lender, oldest first; for the operator's commands and for housekeeping."""
+    return list(session.exec(select(Tenant).order_by(col(Tenant.created_at), col(Tenant.id))))
+
+
+def suspend_tenant(tenant_id: UUID) -> None:
+    """Refuse all of a lender's keys and webhooks from the next request on; its data stays."""
+    _change_tenant(tenant_id, "tenant_suspended")
+
+
+def resume_tenant(tenant_id: UUID) -> None:
+    """Take a suspended lender's keys and webhooks again."""
+    _change_tenant(tenant_id, "tenant_resumed")
+
+
+def remove_tenant(tenant_id: UUID) -> None:
+    """End a lender's access for good; what retention holds stays as long as it must."""
+    _change_tenant(tenant_id, "tenant_removed")
+
+
+def _change_tenant(tenant_id: UUID, action: str) -> None:
+    with tenant_session(tenant_id) as session:
+        row = session.exec(
+            select(Tenant).where(col(Tenant.id) == tenant_id).with_for_update()
+        ).one_or_none()
+        if row is None:
+            raise NotFoundError("There is no such lender.")
+        if _change(row, action.removeprefix("tenant_")):
+            keys = _end_keys(session, col(ApiKey.tenant_id) == tenant_id) if row.removed_at else 0
+            add_entry(
+                session,
+                tenant_id=tenant_id,
+                actor=OPERATOR,
+                action=action,
+                details={"keys_ended": keys} if row.removed_at else {},
+            )
+
+
+def _change(row: Tenant | Agency | Regulator, what: str) -> bool:
+    """Suspend, resume or remove; tells whether anything changed. What is removed stays removed."""
+    if row.removed_at is not None:
+        if what == "removed":
+            return False
+        raise ConflictError("It was removed, and that is for good.", code="removed")
+    if what == "removed":
+        row.removed_at = now()
+    elif (what == "suspended") == (row.suspended_at is not None):
+        return False
+    else:
+        row.suspended_at = now() if what == "suspended" else None
+    return True
+
+
+def _end_keys(session: Session, condition: object) -> int:
+    """End keys at once; tells how many."""
+    ended = session.connection().execute(
+        update(ApiKey)
+        .where(condition)  # type: ignore[arg-type]  # a column expression
+        .where(col(ApiKey.revoked_at).is_(None))
+        .values(revoked_at=now())
+    )
+    return int(ended.rowcount)
 
 
 def add_agency(session: Session, *, tenant_id: UUID, name: str, by: str) -> NewAgency:
@@ -124,6 +160,41 @@ def add_agency(session: Session, *, tenant_id: UUID, name: str, by: str) -> NewA
     )
     session.flush()
     return NewAgency(id=agency.id, name=name, webhook_secret=secret)
+
+
+def suspend_agency(session: Session, agency_id: UUID, *, by: str) -> Agency:
+    """Refuse an agency's keys and webhooks from the next request on; its data stays."""
+    return _change_agency(session, agency_id, "agency_suspended", by)
+
+
+def resume_agency(session: Session, agency_id: UUID, *, by: str) -> Agency:
+    """Take a suspended agency's keys and webhooks again."""
+    return _change_agency(session, agency_id, "agency_resumed", by)
+
+
+def remove_agency(session: Session, agency_id: UUID, *, by: str) -> Agency:
+    """End an agency's keys and webhooks for good; its contacts stay with the lender."""
+    return _change_agency(session, agency_id, "agency_removed", by)
+
+
+def _change_agency(session: Session, agency_id: UUID, action: str, by: str) -> Agency:
+    row = session.exec(
+        select(Agency).where(col(Agency.id) == agency_id).with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise NotFoundError("There is no such agency.")
+    if _change(row, action.removeprefix("agency_")):
+        keys = _end_keys(session, col(ApiKey.agency_id) == agency_id) if row.removed_at else 0
+        add_entry(
+            session,
+            tenant_id=row.tenant_id,
+            actor=by,
+            action=action,
+            subject_id=str(agency_id),
+            details={"keys_ended": keys} if row.removed_at else {},
+        )
+    session.flush()
+    return row
 
 
 def rotate_secret(session: Session, *, tenant_id: UUID, agency_id: UUID, by: str) -> str:
@@ -145,94 +216,52 @@ def rotate_secret(session: Session, *, tenant_id: UUID, agency_id: UUID, by: str
     return source.secret_current
 
 
-def _refuse_wish(session: Session, wish: KeyWish) -> None:
-    """Raise where actor, scope, agency and period do not fit together."""
-    problems: list[FieldProblem] = []
-    if wish.scope not in _SCOPES[wish.actor]:
-        allowed = ", ".join(sorted(scope.value for scope in _SCOPES[wish.actor]))
-        problems.append(FieldProblem("scope", f"must be one of: {allowed}"))
-    if (wish.actor is Actor.AGENCY) != (wish.agency_id is not None):
-        problems.append(FieldProblem("agency_id", "belongs to keys of agencies, and only to them"))
-    elif (
-        wish.agency_id is not None
-        and not session.exec(
-            select(Agency.id).where(col(Agency.id) == wish.agency_id)
-        ).one_or_none()
-    ):
-        problems.append(FieldProblem("agency_id", "is not an agency of this lender"))
-    if wish.actor is Actor.REGULATOR and (wish.period_from is None or wish.period_to is None):
-        problems.append(FieldProblem("period_from", "a regulator's key needs a period"))
-    if wish.period_from and wish.period_to and wish.period_to <= wish.period_from:
-        problems.append(FieldProblem("period_to", "must lie after period_from"))
-    if problems:
-        raise InvalidInputError("The key cannot be made.", errors=tuple(problems))
-
-
-def add_key(session: Session, *, tenant_id: UUID, wish: KeyWish, by: str) -> IssuedKey:
-    """Make an API key; raises `InvalidInputError` where the wish contradicts itself."""
-    _refuse_wish(session, wish)
-    environment = "live" if settings().environment == "production" else "dev"
-    key_id, secret = _random_text(_KEY_ID_LENGTH), _random_text(_SECRET_LENGTH)
-    stem = f"hg_{environment}_{key_id}_{secret}"
-    row = ApiKey(
-        key_id=key_id,
-        digest=hashlib.sha256(secret.encode()).hexdigest(),
-        tenant_id=tenant_id,
-        actor=wish.actor.value,
-        scope=wish.scope.value,
-        agency_id=wish.agency_id,
-        label=wish.label,
-        expires_at=wish.expires_at,
-        period_from=wish.period_from,
-        period_to=wish.period_to,
-    )
-    session.add(row)
-    add_entry(session, tenant_id=tenant_id, actor=by, action="key_added", subject_id=key_id)
-    session.flush()
-    return IssuedKey(id=row.id, key_id=key_id, token=f"{stem}_{_checksum(stem)}")
-
-
-def revoke_key(session: Session, *, tenant_id: UUID, key: UUID, by: str) -> None:
-    """End a key at once; ending it again changes nothing."""
-    row = session.exec(
-        select(ApiKey).where(col(ApiKey.id) == key).where(col(ApiKey.tenant_id) == tenant_id)
-    ).one_or_none()
-    if row is None:
-        raise NotFoundError("There is no such key.")
-    if row.revoked_at is None:
-        row.revoked_at = now()
-        add_entry(
-            session, tenant_id=tenant_id, actor=by, action="key_revoked", subject_id=row.key_id
-        )
-
-
-def list_tenants(session: Session) -> list[Tenant]:
-    """Return every lender, oldest first; for the operator's commands and for housekeeping."""
-    return list(session.exec(select(Tenant).order_by(col(Tenant.created_at), col(Tenant.id))))
-
-
-def authenticate(token: str, *, at: datetime) -> Principal:
-    """Return whom an API key speaks for; raises `BadKeyError`, the same for every fault."""
-    matched = _TOKEN.fullmatch(token)
-    if matched is None or not compare_digest(_checksum(matched[1]), matched[4]):
-        raise BadKeyError("The API key is missing, malformed, unknown, expired or revoked.")
+def add_regulator(name: str) -> Regulator:
+    """Make a regulator; it reads nothing before a lender grants it something."""
     with front_door_session() as session:
-        row = session.exec(select(ApiKey).where(col(ApiKey.key_id) == matched[2])).one_or_none()
-    digest = hashlib.sha256(matched[3].encode()).hexdigest()
-    is_right = compare_digest(digest, row.digest if row else _NO_DIGEST)
-    if (
-        row is None
-        or not is_right
-        or row.revoked_at is not None
-        or (row.expires_at is not None and row.expires_at <= at)
-    ):
-        raise BadKeyError("The API key is missing, malformed, unknown, expired or revoked.")
-    return Principal(
-        tenant_id=row.tenant_id,
-        actor=Actor(row.actor),
-        scope=Scope(row.scope),
-        key_id=row.key_id,
-        agency_id=row.agency_id,
-        period_from=row.period_from,
-        period_to=row.period_to,
-    )
+        row = Regulator(name=name)
+        session.add(row)
+        session.flush()
+        note(
+            session,
+            tenant_id=None,
+            by=OPERATOR,
+            action="regulator_added",
+            subject_id=str(row.id),
+        )
+    return row
+
+
+def list_regulators(session: Session) -> Sequence[Regulator]:
+    """Return every regulator, oldest first; names of authorities are no secret of a lender's."""
+    return session.exec(
+        select(Regulator).order_by(col(Regulator.created_at), col(Regulator.id))
+    ).all()
+
+
+def change_regulator(regulator_id: UUID, what: str) -> None:
+    """`suspended`, `resumed` or `removed`; every lender with a grant to it finds an entry."""
+    action = f"regulator_{what}"
+    with front_door_session(regulator_id=regulator_id) as session:
+        row = get_regulator(session, regulator_id)
+        if not _change(row, what):
+            return
+        keys = _end_keys(session, col(ApiKey.regulator_id) == regulator_id) if row.removed_at else 0
+        note(
+            session,
+            tenant_id=None,
+            by=OPERATOR,
+            action=action,
+            subject_id=str(regulator_id),
+            details={"keys_ended": keys} if row.removed_at else {},
+        )
+        lenders = set(session.exec(select(AccessGrant.tenant_id)).all())
+    for lender in sorted(lenders, key=str):
+        with tenant_session(lender) as session:
+            add_entry(
+                session,
+                tenant_id=lender,
+                actor=OPERATOR,
+                action=action,
+                subject_id=str(regulator_id),
+            )

@@ -4,16 +4,20 @@ import hashlib
 import json
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from standardwebhooks import Webhook
 from starlette.testclient import TestClient
 
-from service import tenants
-from service.db import tenant_session
+from service import grants, tenants
+from service.access_keys import IssuedKey, KeyWish, add_key
+from service.access_models import GrantField
+from service.db import front_door_session, tenant_session
+from service.grants import GrantWish
 from service.models import Actor, Scope
+from service.notebook import OPERATOR
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,10 @@ class Lender:
 
     id: UUID
     key: str
+
+    @property
+    def key_id(self) -> str:
+        return self.key.split("_")[2]
 
     @property
     def auth(self) -> dict[str, str]:
@@ -47,11 +55,43 @@ def make_tenant(name: str = "示例银行") -> Lender:
     return Lender(tenant.id, key.token)
 
 
-def make_key(lender: Lender, actor: Actor = Actor.LENDER, **wish: Any) -> tenants.IssuedKey:
+def make_key(lender: Lender, actor: Actor = Actor.LENDER, **wish: Any) -> IssuedKey:
     scope = {Actor.LENDER: Scope.ADMIN, Actor.AGENCY: Scope.SEND}.get(actor, Scope.READ)
-    made = tenants.KeyWish(**{"actor": actor, "scope": scope, "label": "test", **wish})
+    made = KeyWish(**{"actor": actor, "scope": scope, "label": "test", **wish})
     with tenant_session(lender.id) as session:
-        return tenants.add_key(session, tenant_id=lender.id, wish=made, by="test")
+        return add_key(session, tenant_id=lender.id, wish=made, by="test")
+
+
+def make_regulator_key(regulator: UUID) -> IssuedKey:
+    wish = KeyWish(Actor.REGULATOR, Scope.READ, "test", regulator_id=regulator)
+    with front_door_session() as session:
+        return add_key(session, tenant_id=None, wish=wish, by=OPERATOR)
+
+
+def make_grant(lender: Lender, regulator: UUID, **wish: Any) -> UUID:
+    """A grant in force, approved by the lender's administrator and the operator."""
+    terms = {
+        "case_number": "金罚查〔2026〕1号",
+        "purpose": "inspection",
+        "period_from": datetime(2026, 1, 1, tzinfo=UTC),
+        "period_to": datetime(2027, 1, 1, tzinfo=UTC),
+        "ends_at": datetime.now(UTC) + timedelta(days=30),
+        "fields": frozenset({GrantField.TRANSCRIPTS, GrantField.RECORDINGS}),
+        **wish,
+    }
+    with tenant_session(lender.id) as session:
+        asked = GrantWish(regulator_id=regulator, **terms)
+        grant = grants.request_grant(session, tenant_id=lender.id, wish=asked, by=OPERATOR)
+        grants.approve_grant(session, grant.id, by=OPERATOR)
+        grants.approve_grant(session, grant.id, by=lender.key_id)
+        return grant.id
+
+
+def make_regulator(lender: Lender, **wish: Any) -> IssuedKey:
+    """The key of a new regulator with one grant in force; keywords are the grant's terms."""
+    regulator = tenants.add_regulator("示例监管局")
+    make_grant(lender, regulator.id, **wish)
+    return make_regulator_key(regulator.id)
 
 
 def make_agency(lender: Lender, name: str = "示例催收公司") -> Sender:

@@ -3,12 +3,14 @@
 from fastapi import APIRouter
 
 from service.api import (
+    access,
     admin,
     agencies,
     alerts,
     checks,
     endpoints,
     findings,
+    grants,
     health,
     interactions,
     parameters,
@@ -30,6 +32,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     parameters.router,
     speech.router,
     admin.router,
+    access.router,
+    grants.router,
     endpoints.router,
     alerts.router,
     reviews.router,

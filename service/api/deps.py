@@ -2,42 +2,67 @@
 
 from collections.abc import Iterator
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlmodel import Session
 from starlette.requests import ClientDisconnect
 
-from service.clock import now
+from service.access import open_principal
+from service.access_door import Credential, authenticate, refused
 from service.config import settings
 from service.db import tenant_session
 from service.errors import (
-    BadKeyError,
     ForbiddenError,
     RefusedError,
     TooLargeError,
     UnsupportedEncodingError,
 )
 from service.models import Actor, Scope
-from service.tenants import Principal, authenticate
+from service.tenants import Principal
 
 _bearer = HTTPBearer(
     auto_error=False,
     scheme_name="apiKey",
     description="An API key: `Authorization: Bearer hg_…`. Shown once when it is made.",
 )
+GrantHeader = Annotated[
+    UUID | None,
+    Header(
+        alias="Hegui-Grant",
+        description="Regulators only: the grant to read under, where several live.",
+    ),
+]
+
+
+def current_credential(
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Credential:
+    """Return the request's key where it is good now; raises `BadKeyError`."""
+    if credentials is None:
+        raise refused()
+    credential = authenticate(credentials.credentials)
+    request.state.tenant_id = credential.tenant_id
+    request.state.key_id = credential.key_id
+    return credential
+
+
+CurrentCredential = Annotated[Credential, Depends(current_credential)]
 
 
 def current_principal(
-    request: Request,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    request: Request, credential: CurrentCredential, under: GrantHeader = None
 ) -> Principal:
-    """Return whom the request's API key speaks for; raises `BadKeyError`."""
-    if credentials is None:
-        raise BadKeyError("The API key is missing, malformed, unknown, expired or revoked.")
-    principal = authenticate(credentials.credentials, at=now())
+    """Return whom the request speaks for; a regulator's reads are written down before they are.
+
+    Raises `BadKeyError`, and `ForbiddenError` for a regulator without a live grant.
+    """
+    subject = next(iter(request.path_params.values()), None)
+    route = request.scope["route"].path
+    principal = open_principal(credential, wanted=under, route=route, subject_id=subject)
     request.state.tenant_id = principal.tenant_id
-    request.state.key_id = principal.key_id
     request.state.principal = principal  # what `service.api.masked` goes by
     return principal
 
@@ -87,6 +112,22 @@ def lender_reader(principal: CurrentPrincipal) -> Principal:
     return principal
 
 
+def regulator(principal: CurrentPrincipal) -> Principal:
+    """Return the caller where it is a regulator under a live grant; raises `ForbiddenError`."""
+    if principal.actor is not Actor.REGULATOR:
+        raise ForbiddenError("This needs a regulator's key.")
+    return principal
+
+
+def overseer(principal: CurrentPrincipal) -> Principal:
+    """Return the caller where it is the lender or a regulator; raises `ForbiddenError`."""
+    if principal.actor is Actor.AGENCY:
+        raise ForbiddenError("This is between the lender and its regulators.")
+    return principal
+
+
+RegulatorCaller = Annotated[Principal, Depends(regulator)]
+Overseer = Annotated[Principal, Depends(overseer)]
 LenderReader = Annotated[Principal, Depends(lender_reader)]
 Participant = Annotated[Principal, Depends(participant)]
 Administrator = Annotated[Principal, Depends(administrator)]
@@ -96,8 +137,18 @@ Quality = Annotated[Principal, Depends(quality)]
 
 
 def open_session(principal: CurrentPrincipal) -> Iterator[Session]:
-    """Open the request's one transaction; an agency's sees that agency's rows only."""
-    with tenant_session(principal.tenant_id, agency_id=principal.agency_id) as session:
+    """Open the request's one transaction.
+
+    An agency's sees that agency's rows only, a regulator's what its grant covers.
+    """
+    grant = principal.grant
+    with tenant_session(
+        principal.tenant_id,
+        agency_id=principal.agency_id,
+        regulator_id=principal.regulator_id,
+        grant_id=grant.id if grant else None,
+        key_id=principal.key_id,
+    ) as session:
         yield session
 
 

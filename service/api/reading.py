@@ -1,44 +1,31 @@
-"""What the read routes share: the caller's view, the list parameters, the regulator's trace."""
+"""What the read routes share: the caller's view and the list parameters."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Query
 from pydantic import AwareDatetime
 
 from rules.model import Disposition, Outcome, Severity
-from service.api.deps import CurrentPrincipal, TenantSession
-from service.audit import add_entry
-from service.models import Actor
+from service.api.deps import CurrentPrincipal
 from service.read import Filters, Period
 from service.tenants import Principal
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the caller may see; a regulator only what started within the key's period."""
+    """What the caller may see; a regulator only what started within its grant's period."""
 
     principal: Principal
     period: Period | None
 
 
-def open_view(principal: CurrentPrincipal, session: TenantSession, request: Request) -> View:
-    """Return the caller's view; a regulator's read is written down before anything is read."""
-    if principal.actor is not Actor.REGULATOR:
-        return View(principal, None)
-    add_entry(
-        session,
-        tenant_id=principal.tenant_id,
-        actor=principal.key_id,
-        action="regulator_read",
-        subject_id=next(iter(request.path_params.values()), None),
-        details={"route": request.scope["route"].path},
-    )
-    assert principal.period_from is not None
-    assert principal.period_to is not None
-    return View(principal, (principal.period_from, principal.period_to))
+def open_view(principal: CurrentPrincipal) -> View:
+    """Return the caller's view."""
+    grant = principal.grant
+    return View(principal, (grant.period_from, grant.period_to) if grant else None)
 
 
 CurrentView = Annotated[View, Depends(open_view)]

@@ -11,7 +11,7 @@ from rules.model import Disposition, Severity
 from service.db import tenant_session
 from service.models import Actor, AuditEntry, Endpoint, Scope
 from service.routing import Told, route
-from tests.factories import Lender, Sender, make_agency, make_key, make_tenant
+from tests.factories import Lender, Sender, make_agency, make_key, make_regulator, make_tenant
 
 URL = "https://alerts.example.com/hook?token=secret"
 AGENCY, OTHER = uuid4(), uuid4()
@@ -133,14 +133,8 @@ def test_one_robot_has_one_endpoint_and_shows_no_token(client: TestClient, lende
 def test_only_an_administrator_of_the_lender_changes_endpoints(
     client: TestClient, lender: Lender, agency: Sender
 ) -> None:
-    period = {"period_from": "2026-01-01T00:00:00Z", "period_to": "2027-01-01T00:00:00Z"}
-    made = client.post(
-        "/v1/keys",
-        json={"actor": "regulator", "scope": "read", "label": "x", **period},
-        headers=lender.auth,
-    )
     reader = {"authorization": f"Bearer {make_key(lender, Actor.LENDER, scope=Scope.READ).token}"}
-    regulator = {"authorization": f"Bearer {made.json()['key']}"}
+    regulator = {"authorization": f"Bearer {make_regulator(lender).token}"}
 
     for auth in (agency.auth, regulator):
         assert client.get("/v1/endpoints", headers=auth).status_code == 403

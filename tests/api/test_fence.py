@@ -10,10 +10,12 @@ from starlette.testclient import TestClient
 from service.app import create_app
 from service.db import tenant_session
 from service.models import Actor, AlertRow, VerdictRow
+from service.tenants import add_regulator
 from tests.factories import (
     Lender,
     Sender,
     make_agency,
+    make_grant,
     make_key,
     make_sms,
     make_tenant,
@@ -32,6 +34,8 @@ ROUTES = sorted(
 OWN_TESTS = {("/v1/webhooks/{agency_id}", "POST"), ("/v1/recordings/{sha256}", "PUT")}
 # A body that is whole, so that the id alone decides.
 BODIES: dict[str, dict[str, Any]] = {
+    "/v1/keys/{key}/rotate": {},
+    "/v1/interactions/{interaction}/unmask": {"reason": "x"},
     "/v1/endpoints/{endpoint}": {"active": True},
     "/v1/endpoints/{endpoint}/secret": {},
     "/v1/endpoints/{endpoint}/recover": {"since": "2026-06-01T00:00:00Z"},
@@ -95,6 +99,7 @@ def world(client: TestClient) -> World:
         "endpoint": made.json()["id"],
         "alert": str(make_alert(lender, agency, UUID(item["id"]), UUID(made.json()["id"]))),
         "key": str(make_key(lender, Actor.LENDER).id),
+        "grant": str(make_grant(lender, add_regulator("监管局").id)),
     }
     return World(lender, agency, make_agency(lender), ids, neighbour, stranger)
 

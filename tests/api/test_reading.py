@@ -1,6 +1,7 @@
 """What each caller can read: lists, filters, pages, details, and nobody else's."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -9,14 +10,14 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from service.db import tenant_session
-from service.models import Actor, AuditEntry
+from service.models import AuditEntry
 from tests.factories import (
     Lender,
     Sender,
     make_agency,
     make_call,
     make_case,
-    make_key,
+    make_regulator,
     make_sms,
     make_tenant,
     post_event,
@@ -171,11 +172,10 @@ def test_another_lender_gets_404_on_every_read_route(
 def test_a_regulator_reads_its_period_only_and_leaves_a_trace(
     client: TestClient, lender: Lender, agency: Sender, checked: dict[str, Any]
 ) -> None:
-    key = make_key(
+    key = make_regulator(
         lender,
-        Actor.REGULATOR,
-        period_from="2026-06-04T00:00:00+08:00",
-        period_to="2026-07-01T00:00:00+08:00",
+        period_from=datetime.fromisoformat("2026-06-04T00:00:00+08:00"),
+        period_to=datetime.fromisoformat("2026-07-01T00:00:00+08:00"),
     )
     auth = {"authorization": f"Bearer {key.token}"}
 

@@ -11,9 +11,8 @@ from jsonschema import Draft202012Validator
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from service.clock import now
 from service.db import tenant_session
-from service.models import Actor, EventRow
+from service.models import EventRow
 from service.sealing import open_event
 from service.storage import store
 from service.vcon import hash_of
@@ -24,8 +23,8 @@ from tests.factories import (
     make_agency,
     make_call,
     make_case,
-    make_key,
     make_recording,
+    make_regulator,
     make_sms,
     make_tenant,
     post_event,
@@ -357,17 +356,12 @@ def test_a_checked_contact_carries_its_verdict(
 def test_a_regulators_copy_hides_who_was_reached(
     client: TestClient, lender: Lender, agency: Sender
 ) -> None:
-    grant = make_key(
-        lender,
-        Actor.REGULATOR,
-        period_from=now().replace(year=2026, month=1, day=1),
-        period_to=now().replace(year=2027, month=1, day=1),
-    )
+    key = make_regulator(lender)
     document = change(make_vcon(), "parties.1.uuid", "E-9")
     assert post_vcon(client, agency, document).status_code == 202
 
     whole = exported(client, lender)
-    masked = exported(client, lender, {"authorization": f"Bearer {grant.token}"})
+    masked = exported(client, lender, {"authorization": f"Bearer {key.token}"})
 
     assert whole["parties"][1] == {"role": "debtor", "tel": "+8613800000001", "name": "示例"}
     assert masked["parties"][1] == {"role": "debtor"}
