@@ -40,6 +40,8 @@ _UNFINISHED: dict[Job, TextClause] = {
         " where a.tenant_id = t.tenant_id and a.endpoint_id = t.id and a.state = 'pending'"
         " and a.rule <> '' and a.next_at <= :now)",
         Job.ESCALATE: "alert as t where t.escalate_at <= :now",
+        Job.PURGE: "purge_run as t where t.state = 'removing'",
+        Job.NOTIFY: "notice as t where t.state = 'pending' and t.next_at <= :now",
     }.items()
 }
 
@@ -47,7 +49,7 @@ _UNFINISHED: dict[Job, TextClause] = {
 def reconcile(timestamp: int) -> None:
     """Queue again what is unfinished, give up on what never came, tidy the queue, and sign off."""
     del timestamp  # the queue's word for when this run was due
-    for tenant_id in _tenants():
+    for tenant_id in list_tenants():
         counts = reconcile_tenant(tenant_id, now=now())
         if counts:
             _LOG.info("work_requeued", tenant_id=str(tenant_id), count=counts.total())
@@ -55,7 +57,7 @@ def reconcile(timestamp: int) -> None:
         pruned = prune_jobs(session, now=now())
     if pruned:
         _LOG.info("old_jobs_removed", count=pruned)
-    _beat("reconcile", now())
+    beat("reconcile", now())
 
 
 def reconcile_tenant(tenant_id: UUID, *, now: datetime) -> Counter[str]:
@@ -73,7 +75,8 @@ def reconcile_tenant(tenant_id: UUID, *, now: datetime) -> Counter[str]:
     return +counts
 
 
-def _tenants() -> list[UUID]:
+def list_tenants() -> list[UUID]:
+    """Return every lender's id."""
     with front_door_session() as session:
         return list(session.exec(select(col(Tenant.id))))
 
@@ -93,7 +96,8 @@ def _give_up(tenant_id: UUID, row: InteractionRow) -> int:
     return 1
 
 
-def _beat(name: str, at: datetime) -> None:
+def beat(name: str, at: datetime) -> None:
+    """Write down that a periodic job ran to its end."""
     with front_door_session() as session:
         _write_beat(session, name, at)
 

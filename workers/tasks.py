@@ -36,11 +36,11 @@ from workers.speech import UndecodableError
 _LOG = log.get(__name__)
 _MEGABYTE = 1024 * 1024
 # What a delivery needs beside its own time limit, on a busy machine.
-_MARGIN = timedelta(seconds=10)
+MARGIN = timedelta(seconds=10)
 
 
 @contextmanager
-def _job(job: Job, tenant_id: str, subject_id: str) -> Iterator[tuple[UUID, UUID]]:
+def named_job(job: Job, tenant_id: str, subject_id: str) -> Iterator[tuple[UUID, UUID]]:
     """Name the job in every log line, and end quietly where somebody else has taken it over."""
     with structlog.contextvars.bound_contextvars(
         job=job.value, tenant_id=tenant_id, subject_id=subject_id
@@ -53,7 +53,7 @@ def _job(job: Job, tenant_id: str, subject_id: str) -> Iterator[tuple[UUID, UUID
 
 def fetch(*, tenant_id: str, subject_id: str) -> None:
     """Bring a recording that lies at a URL into the store."""
-    with _job(Job.FETCH, tenant_id, subject_id) as (tenant, subject):
+    with named_job(Job.FETCH, tenant_id, subject_id) as (tenant, subject):
         with tenant_session(tenant) as session:
             work = load_url(session, tenant_id=tenant, interaction_id=subject, now=now())
         if work is None:
@@ -89,7 +89,7 @@ def _download(work: Fetch) -> tuple[str, bool] | None:
 
 def transcribe(*, tenant_id: str, subject_id: str) -> None:
     """Hear a recording and write down what was said."""
-    with _job(Job.TRANSCRIBE, tenant_id, subject_id) as (tenant, subject):
+    with named_job(Job.TRANSCRIBE, tenant_id, subject_id) as (tenant, subject):
         with tenant_session(tenant) as session:
             work = load_recording(session, tenant_id=tenant, interaction_id=subject, now=now())
         if work is None:
@@ -119,7 +119,7 @@ def _renew(tenant: UUID, subject: UUID, attempt: int) -> bool:
 
 def check(*, tenant_id: str, subject_id: str) -> None:
     """Check every contact of a case against the pack."""
-    with _job(Job.CHECK, tenant_id, subject_id) as (tenant, subject):
+    with named_job(Job.CHECK, tenant_id, subject_id) as (tenant, subject):
         with tenant_session(tenant) as session:
             work = load_case(session, tenant_id=tenant, case_uuid=subject, now=now())
         if work is None:
@@ -144,9 +144,9 @@ def _store(work: CaseWork, verdicts: tuple[Verdict, ...], *, now: datetime) -> i
 
 def alert(*, tenant_id: str, subject_id: str) -> None:
     """Tell a lender about a failing contact, once."""
-    with _job(Job.ALERT, tenant_id, subject_id) as (tenant, subject):
+    with named_job(Job.ALERT, tenant_id, subject_id) as (tenant, subject):
         config = settings()
-        lease = timedelta(seconds=config.alert_timeout_s) + _MARGIN
+        lease = timedelta(seconds=config.alert_timeout_s) + MARGIN
         with tenant_session(tenant) as session:
             work = load_alert(session, tenant_id=tenant, alert_id=subject, now=now(), lease=lease)
         if work is None:
@@ -168,7 +168,7 @@ def alert(*, tenant_id: str, subject_id: str) -> None:
 
 def digest(*, tenant_id: str, subject_id: str) -> None:
     """Post what is due at an endpoint that takes digests, once."""
-    with _job(Job.DIGEST, tenant_id, subject_id) as (tenant, subject):
+    with named_job(Job.DIGEST, tenant_id, subject_id) as (tenant, subject):
         post_digest(tenant, subject)
 
 
@@ -183,7 +183,7 @@ def post_digest(tenant: UUID, endpoint_id: UUID, clock: Callable[[], datetime] =
             titles={rule.id: rule.title for rule in load_pack().rules},
             base_url=config.public_base_url,
             now=clock(),
-            lease=timedelta(seconds=config.alert_timeout_s) + _MARGIN,
+            lease=timedelta(seconds=config.alert_timeout_s) + MARGIN,
         )
     if post is None:
         return False
@@ -222,7 +222,7 @@ def _send_post(post: Post, moment: datetime) -> Attempt:
 def escalate(*, tenant_id: str, subject_id: str) -> None:
     """Hand a critical alert on that nobody has acknowledged in time."""
     with (
-        _job(Job.ESCALATE, tenant_id, subject_id) as (tenant, subject),
+        named_job(Job.ESCALATE, tenant_id, subject_id) as (tenant, subject),
         tenant_session(tenant) as session,
     ):
         added = escalate_alert(session, tenant_id=tenant, alert_id=subject, now=now())
