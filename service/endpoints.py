@@ -42,6 +42,7 @@ class EndpointWish:
     window_s: int | None = None
     escalate_to: UUID | None = None
     escalate_after_s: int | None = None
+    checkpoints: bool = False
 
 
 def add_endpoint(session: Session, *, tenant_id: UUID, wish: EndpointWish, by: str) -> Endpoint:
@@ -52,6 +53,7 @@ def add_endpoint(session: Session, *, tenant_id: UUID, wish: EndpointWish, by: s
     problems = [*_refuse_url(wish), *_refuse_secret(wish.kind, wish.secret)]
     values = _values(wish)
     problems += _refuse_values(session, values, own=None)
+    problems += _refuse_checkpoints(wish.kind, wish.checkpoints)
     if problems:
         raise InvalidInputError(_REFUSED, errors=tuple(problems))
     if wish.kind is not EndpointKind.WEBHOOK:
@@ -67,6 +69,13 @@ def add_endpoint(session: Session, *, tenant_id: UUID, wish: EndpointWish, by: s
     session.flush()
     _note(session, made, by, "endpoint_added")
     return made
+
+
+def _refuse_checkpoints(kind: EndpointKind, wanted: object) -> list[FieldProblem]:
+    """A signed head is for a program that keeps it, not for a chat or a mailbox."""
+    if wanted and kind is not EndpointKind.WEBHOOK:
+        return [FieldProblem("checkpoints", "only an endpoint of kind webhook takes them")]
+    return []
 
 
 def list_endpoints(session: Session) -> Sequence[Endpoint]:
@@ -100,6 +109,7 @@ def change_endpoint(
     values = {name: _plain(value) for name, value in changes.items()}
     active = values.pop("active", None)
     problems = _refuse_values(session, {**_current(found), **values}, own=endpoint_id)
+    problems += _refuse_checkpoints(EndpointKind(found.kind), values.get("checkpoints", False))
     if problems:
         raise InvalidInputError(_REFUSED, errors=tuple(problems))
     for name, value in values.items():
@@ -172,6 +182,7 @@ def _values(wish: EndpointWish) -> dict[str, Any]:
         "window_s": channel(wish.kind).window_s if wish.window_s is None else wish.window_s,
         "escalate_to": wish.escalate_to,
         "escalate_after_s": wish.escalate_after_s,
+        "checkpoints": wish.checkpoints,
     }
 
 

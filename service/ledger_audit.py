@@ -16,6 +16,7 @@ from sqlmodel import Session, col, select
 
 from service import merkle
 from service.checkpoint import Checkpoint, NoteError, PublicKey, open_note, origin_of
+from service.errors import MasterKeyError
 from service.ledger import Commitment, commit_to, make_leaf
 from service.ledger_models import (
     LedgerCheckpoint,
@@ -25,7 +26,17 @@ from service.ledger_models import (
     LedgerNode,
     LedgerSalt,
 )
-from service.ledger_source import SOURCES, TRANSCRIPT, Sealable, read_contents, source_named
+from service.ledger_source import (
+    EVENT,
+    SOURCES,
+    TRANSCRIPT,
+    Sealable,
+    is_uuid,
+    read_contents,
+    source_named,
+)
+from service.models import EventRow
+from service.sealing import about_event, unseal
 from service.tiles import full_nodes
 
 PAGE = 5_000
@@ -33,8 +44,24 @@ MAX_FLAWS = 100
 # A row is written in a transaction of seconds; one that is sealed this long after a head that
 # should have held it was put there later, with a time of its own choosing.
 LATE = timedelta(minutes=15)
-# Acts that say that a row was erased on purpose; their subject is the row's id.
-ERASING = frozenset({"ledger_entry_erased", "recording_purged", "recording_removed"})
+# Whether the erasure of a case explains that an entry's content is not there any more.
+_ERASED = text(
+    "select 1 from erasure as x where x.case_id = (case :source"
+    " when 'event' then (select v.case_id from event as v where v.id::text = :id"
+    "   and v.erased_at is not null)"
+    " when 'verdict' then (select i.case_id from verdict as v join interaction as i"
+    "   on i.tenant_id = v.tenant_id and i.id = v.interaction_id where v.id::text = :id)"
+    " when 'transcript' then (select i.case_id from interaction as i"
+    "   where i.id::text = split_part(:id, ':', 1)) end) limit 1"
+)
+# A transcript gives way to a later one, or to a later event that names another recording.
+_REPLACED = text(
+    "select 1 from ledger_entry as e where e.seq > :seq and e.source = 'transcript'"
+    " and e.source_id like :interaction || ':%'"
+    " union all select 1 from ledger_entry as e join event as v on v.id::text = e.source_id"
+    " join interaction as i on i.interaction_id = v.interaction_id and i.agency_id = v.agency_id"
+    " where e.source = 'event' and e.seq > :seq and i.id::text = :interaction limit 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +167,7 @@ def _check_page(
         )
     }
     contents = _contents(session, entries)
+    _check_sealed(session, audit, tenant_id, entries)
     sizes = [head.size for head in heads]
     for entry in entries:
         while entry.seq > len(leaves):
@@ -180,44 +208,72 @@ def _judge(
     found: Sealable | None,
 ) -> str | None:
     """Say what is wrong with one entry; None where nothing is."""
-    if found is None or salt is None:
-        if not _is_erased(session, entry, is_gone=found is None):
-            return "row_missing" if found is None else "salt_missing"
+    code = _compare(entry, salt, found)
+    if code is not None:
+        if not _is_erased(session, entry, code):
+            return code
         audit.erased += 1
-    elif (found.kind, found.at) != (entry.kind, entry.at):
-        return "row_changed"
-    else:
-        made = commit_to(found.content, salt)
-        if made.sha256 != entry.sha256 or made.sm3 != entry.sm3:
-            return "row_changed"
-    leaf = make_leaf(
-        tenant_id, entry.seq, entry.kind, entry.at, Commitment(entry.sha256, entry.sm3)
-    )
+    commitment = Commitment(entry.sha256, entry.sm3)
+    leaf = make_leaf(tenant_id, entry.seq, entry.kind, entry.at, commitment)
     return None if merkle.leaf_hash(leaf) == entry.leaf_hash else "entry_changed"
 
 
-def _is_erased(session: Session, entry: LedgerEntry, *, is_gone: bool) -> bool:
-    """Tell whether the ledger itself says why a row, or its salt, is not there any more."""
+def _compare(entry: LedgerEntry, salt: bytes | None, found: Sealable | None) -> str | None:
+    """Hold an entry's commitments against its row as it is now."""
+    if found is None:
+        return "row_missing"
+    if (found.kind, found.at) != (entry.kind, entry.at):
+        return "row_changed"
+    if salt is None:
+        return "salt_missing"
+    made = commit_to(found.content, salt)
+    return None if made == Commitment(entry.sha256, entry.sm3) else "row_changed"
+
+
+def _is_erased(session: Session, entry: LedgerEntry, code: str) -> bool:
+    """Tell whether the database says why a row, or what opens its entry, is not there any more.
+
+    An erasure takes the salt with the content; a row that changed while its salt is there was not
+    erased.
+    """
     connection = session.connection()
-    act = connection.execute(
-        text("select 1 from audit_entry where subject_id = :id and action = any(:actions) limit 1"),
-        {"id": entry.source_id, "actions": sorted(ERASING)},
-    ).first()
-    if act is not None or not is_gone or entry.source != TRANSCRIPT.name:
-        return act is not None
-    # A transcript gives way to a later one, or to a later event that names another recording.
-    later = connection.execute(
-        text(
-            "select 1 from ledger_entry as e where e.seq > :seq and e.source = 'transcript'"
-            " and e.source_id like :interaction || ':%'"
-            " union all select 1 from ledger_entry as e join event as v on v.id::text ="
-            " e.source_id join interaction as i on i.interaction_id = v.interaction_id"
-            " and i.agency_id = v.agency_id where e.source = 'event' and e.seq > :seq"
-            " and i.id::text = :interaction limit 1"
-        ),
-        {"seq": entry.seq, "interaction": entry.source_id.partition(":")[0]},
-    ).first()
-    return later is not None
+    if code == "row_changed":
+        return False
+    where = {"source": entry.source, "id": entry.source_id}
+    if connection.execute(_ERASED, where).first() is not None:
+        return True
+    if code == "salt_missing" or entry.source != TRANSCRIPT.name:
+        return False
+    interaction = entry.source_id.partition(":")[0]
+    found = connection.execute(_REPLACED, {"seq": entry.seq, "interaction": interaction})
+    return found.first() is not None
+
+
+def _check_sealed(
+    session: Session, audit: Audit, tenant_id: UUID, entries: Sequence[LedgerEntry]
+) -> None:
+    """See that what says who an event is about is still what was sealed for that very row."""
+    seqs = {
+        entry.source_id: entry.seq
+        for entry in entries
+        if entry.source == EVENT.name and is_uuid(entry.source_id)
+    }
+    rows = session.exec(
+        select(
+            EventRow.agency_id,
+            EventRow.message_id,
+            EventRow.id,
+            EventRow.sealed,
+        )
+        .where(col(EventRow.id).in_([UUID(name) for name in seqs]))
+        .where(col(EventRow.sealed).is_not(None))
+    )
+    for agency_id, message_id, event_id, sealed in rows:
+        try:
+            unseal(tenant_id, sealed or b"", about_event(tenant_id, agency_id, message_id))
+        except MasterKeyError:
+            name = str(event_id)
+            audit.flaws.append(Flaw(seqs[name], "identity_changed", EVENT.name, name))
 
 
 def _check_heads(
@@ -235,9 +291,8 @@ def _check_heads(
             audit.flaws.append(Flaw(len(leaves), "tail_cut", "ledger_checkpoint", name))
             continue
         try:
-            key = keys.get(head.key_id) or next(iter(keys.values()))
-            read = Checkpoint.parse(open_note(head.note, key))
-        except (NoteError, StopIteration):
+            read = Checkpoint.parse(open_note(head.note, keys[head.key_id]))
+        except (NoteError, KeyError):
             audit.flaws.append(Flaw(None, "signature_refused", "ledger_checkpoint", name))
             continue
         said = (read.origin, read.size, read.root, read.sealed_at)

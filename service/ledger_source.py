@@ -5,6 +5,7 @@ as the SHA-256 of the document's text in the database (`…_sha256`), so that no
 the ledger; of an act the details, which are ids and counts, enter as text.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -186,6 +187,16 @@ SPEECH = Source(
 )
 # Rows of one transaction are sealed in this order.
 SOURCES: tuple[Source, ...] = (EVENT, RECORDING, TRANSCRIPT, VERDICT, PARAMETERS, SPEECH, ACT)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_ANY = re.compile(r".*", re.DOTALL)
+# Where the rows are found by an index: the column, its type, and what its values look like.
+_KEYS = {
+    EVENT.name: ("t.id", "uuid", _UUID),
+    VERDICT.name: ("t.id", "uuid", _UUID),
+    TRANSCRIPT.name: ("t.interaction_id", "uuid", _UUID),
+    ACT.name: ("t.seq", "bigint", _NUMBER),
+}
 
 
 def _select(source: Source, where: str, order: str) -> str:
@@ -229,18 +240,11 @@ def read_unsealed(session: Session, source: Source, *, before: int, limit: int) 
 
 
 def read_contents(session: Session, source: Source, ids: Sequence[str]) -> dict[str, Sealable]:
-    """The rows of these ids as they are now; what is gone is left out."""
-    where = f"{source.id} = any(:ids)"
-    if source is EVENT or source is VERDICT:
-        where = "t.id = any(cast(:ids as uuid[]))"
-    elif source is ACT:
-        where = "t.seq = any(cast(:ids as bigint[]))"
-    elif source is TRANSCRIPT:
-        where = "t.interaction_id = any(cast(:interactions as uuid[]))"
-    values: dict[str, Any] = {"ids": list(ids)}
-    if source is TRANSCRIPT:
-        values = {"interactions": [one.partition(":")[0] for one in ids]}
-    statement = _select(source, where, source.rank)
+    """The rows of these ids as they are now; what is gone, or no id of this source, is left out."""
+    column, cast, form = _KEYS.get(source.name, (source.id, "text", _ANY))
+    keys = [one.partition(":")[0] if source is TRANSCRIPT else one for one in ids]
+    statement = _select(source, f"{column} = any(cast(:ids as {cast}[]))", source.rank)
+    values = {"ids": [key for key in keys if form.fullmatch(key)]}
     return {row.source_id: row for row in _rows(session, source, statement, values)}
 
 
@@ -260,3 +264,8 @@ def read_documents(session: Session, source: Source, source_id: str) -> dict[str
 def source_named(name: str) -> Source:
     """Return the source of that name; raises `KeyError`."""
     return {source.name: source for source in SOURCES}[name]
+
+
+def is_uuid(text: str) -> bool:
+    """Tell whether a text is a UUID as the database writes it."""
+    return _UUID.fullmatch(text) is not None

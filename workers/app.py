@@ -13,7 +13,7 @@ from service.config import settings
 from service.db import conninfo
 from service.jobs import QUEUES, Job, Queue
 from service.packs import load_pack
-from workers import keeping, reconcile, tasks
+from workers import keeping, reconcile, sealing, tasks
 
 _LOG = log.get(__name__)
 # Hearing keeps a processor busy by itself; checks are short, and alerts mostly wait.
@@ -40,6 +40,7 @@ def make_app() -> procrastinate.App:
         Job.ALERT: tasks.alert,
         Job.DIGEST: tasks.digest,
         Job.ESCALATE: tasks.escalate,
+        Job.CHECKPOINT: sealing.checkpoint,
         Job.PURGE: keeping.purge_recordings,
         Job.NOTIFY: keeping.notify,
     }.items():
@@ -49,6 +50,8 @@ def make_app() -> procrastinate.App:
     )(reconcile.reconcile)
     # The sixth field of the schedule is the seconds.
     app.periodic(cron=f"* * * * * */{reconcile.EVERY_S}", periodic_id="")(periodic)
+    sealer = app.task(name="seal", queue=Queue.RULES.value, queueing_lock="seal")(sealing.seal)
+    app.periodic(cron="* * * * *", periodic_id="seal")(sealer)
     keeper = app.task(name="keep", queue=Queue.RULES.value, queueing_lock="keep")(keeping.keep)
     app.periodic(cron="* * * * *", periodic_id="keep")(keeper)
     return app

@@ -121,6 +121,36 @@ create trigger ledger_salt_is_not_replaced before update on ledger_salt
   for each row execute function hegui_append_only();
 """
 
+# Where the law's erasure takes a row's content away, what opens its commitment goes with it: the
+# leaf stays in the tree and says nothing about anybody any more.
+ERASED = """
+create function hegui_erase_salt() returns trigger language plpgsql as $$
+begin
+  delete from ledger_salt as s using ledger_entry as e
+    where s.tenant_id = old.tenant_id and e.tenant_id = s.tenant_id and e.seq = s.seq
+      and e.source = tg_table_name
+      and e.source_id = case tg_table_name
+        when 'transcript' then (to_jsonb(old) ->> 'interaction_id') || ':' || old.written_xid
+        else (to_jsonb(old) ->> 'id') end;
+  return null;
+end $$;
+create trigger event_is_erased after update on event for each row
+  when (old.erased_at is null and new.erased_at is not null) execute function hegui_erase_salt();
+create trigger transcript_is_erased after delete on transcript
+  for each row execute function hegui_erase_salt();
+"""
+FINDING_ERASED = """
+create function hegui_erase_verdict_salt() returns trigger language plpgsql as $$
+begin
+  delete from ledger_salt as s using ledger_entry as e
+    where s.tenant_id = old.tenant_id and e.tenant_id = s.tenant_id and e.seq = s.seq
+      and e.source = 'verdict' and e.source_id = old.verdict_id::text;
+  return null;
+end $$;
+create trigger finding_is_erased after update of doc on finding for each row
+  when (old.doc is distinct from new.doc) execute function hegui_erase_verdict_salt();
+"""
+
 TABLES = (
     "ledger_post", "ledger_checkpoint", "ledger_key", "ledger_node", "ledger_salt",
     "ledger_entry", "ledger_head",
@@ -135,7 +165,8 @@ def upgrade() -> None:
         script(part)
     for table in ENTRIES:
         script(HELD.format(table=table))
-    script(SALT)
+    for part in (SALT, ERASED, FINDING_ERASED):
+        script(part)
     fence("ledger_head", narrowed=NOTHING, rights="select, insert, update")
     fence("ledger_entry", narrowed=NOTHING, rights="select, insert")
     fence("ledger_salt", narrowed=NOTHING, rights="select, insert, delete")
@@ -145,8 +176,8 @@ def upgrade() -> None:
     op.execute(f"grant select, insert on ledger_key to {APP}")
     script(
         f"""
-        revoke execute on function hegui_append_only(), hegui_rewritten() from public;
-        grant execute on function hegui_append_only(), hegui_rewritten() to {APP};
+        revoke execute on all functions in schema public from public;
+        grant execute on all functions in schema public to {APP};
         """
     )
 
@@ -154,6 +185,11 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Undo."""
     op.drop_column("endpoint", "checkpoints")
+    op.execute("drop trigger event_is_erased on event")
+    op.execute("drop trigger transcript_is_erased on transcript")
+    op.execute("drop trigger finding_is_erased on finding")
+    op.execute("drop function hegui_erase_salt()")
+    op.execute("drop function hegui_erase_verdict_salt()")
     for table in TABLES:
         op.execute(f"drop table {table}")
     op.execute("drop trigger audit_entry_is_append_only on audit_entry")

@@ -66,6 +66,9 @@ class EndpointIn(BaseModel):
     window_s: Window = None
     escalate_to: UUID | None = None
     escalate_after_s: After = None
+    checkpoints: bool = Field(
+        default=False, description="Post the ledger's signed heads too (webhooks only)."
+    )
 
 
 class EndpointChange(BaseModel):
@@ -80,6 +83,9 @@ class EndpointChange(BaseModel):
     window_s: int = Field(default=0, ge=0, le=endpoints.MAX_WINDOW_S)
     escalate_to: UUID | None = None
     escalate_after_s: After = None
+    checkpoints: bool = Field(
+        default=False, description="Post the ledger's signed heads too (webhooks only)."
+    )
     active: bool = True
 
 
@@ -101,6 +107,7 @@ class EndpointOut(BaseModel):
     window_s: int
     escalate_to: UUID | None
     escalate_after_s: int | None
+    checkpoints: bool
     created_at: datetime
 
     @classmethod
