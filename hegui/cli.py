@@ -12,6 +12,7 @@ import typer
 from hegui.cli_access import grant, key, regulator
 from hegui.cli_admin import agency, endpoint, tenant
 from hegui.cli_gate import gate
+from hegui.cli_near_misses import near_misses
 from hegui.cli_rules import rules
 from hegui.cli_vcon import vcon
 from hegui.errors import RefusedError
@@ -152,6 +153,7 @@ def check(
 
 
 app.command()(gate)
+rules.command("near-misses")(near_misses)
 
 
 @app.command()

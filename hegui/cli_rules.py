@@ -18,7 +18,7 @@ PackName = Annotated[
 SECONDS_A_TURN = 4.0
 
 
-def _load(name: str) -> "Pack":
+def load(name: str) -> "Pack":
     """Load a pack by name, or from a folder; raises `RefusedError` or `PackError`."""
     from rules import parse
     from service.packs import load_pack
@@ -39,7 +39,7 @@ def rules_list(pack: PackName = "collection") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    found = _load(pack)
+    found = load(pack)
     table = Table(box=None, padding=(0, 1), pad_edge=False)
     for column in ("rule", "severity", "title", "", "articles"):
         table.add_column(column, overflow="fold")
@@ -60,7 +60,7 @@ def rules_test(pack: PackName = "collection") -> None:
     from rules import selftest
     from rules.selftest import entries
 
-    found = _load(pack)
+    found = load(pack)
     failures = selftest(found)
     for failure in failures:
         sys.stdout.write(f"{failure}\n")
@@ -104,7 +104,7 @@ def rules_explain(
         {"type": "interaction.completed", "timestamp": moment, "data": data}
     )
     assert isinstance(event, InteractionCompleted)
-    found = _load(pack)
+    found = load(pack)
     candidates = explain(found, Contact(event.data, Audio(state="given")))
     for candidate in candidates:
         state = f"cleared by {candidate.cleared_by}" if candidate.cleared_by else "counts"
@@ -121,4 +121,4 @@ def rules_coverage(pack: PackName = "collection") -> None:
     """Print, as Markdown, each rule with its articles and what the data received cannot show."""
     from hegui.coverage import coverage_page
 
-    sys.stdout.write(coverage_page(_load(pack)))
+    sys.stdout.write(coverage_page(load(pack)))

@@ -17,6 +17,7 @@ class Job(StrEnum):
     ALERT = "alert"
     DIGEST = "digest"
     ESCALATE = "escalate"
+    LAPSE = "lapse"
     PURGE = "purge"
     NOTIFY = "notify"
     CHECKPOINT = "checkpoint"
@@ -36,6 +37,7 @@ QUEUES: dict[Job, Queue] = {
     Job.ALERT: Queue.RULES,
     Job.DIGEST: Queue.RULES,
     Job.ESCALATE: Queue.RULES,
+    Job.LAPSE: Queue.RULES,
     Job.PURGE: Queue.RULES,
     Job.NOTIFY: Queue.RULES,
     Job.CHECKPOINT: Queue.RULES,

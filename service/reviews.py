@@ -25,8 +25,9 @@ from service.reviews_policy import get_policy
 from service.reviews_standing import FINAL, MARK, Standing, drawn_twice, is_blind_to, standing
 
 __all__ = [
-    "MARK", "Claim", "Standing", "Subject", "Wish", "assign", "claim", "decide", "get_subject",
-    "hold", "is_blind_to", "let_go", "list_reviews", "release", "standing", "take",
+    "FINAL", "MARK", "Claim", "Standing", "Subject", "Wish", "add_review", "assign", "claim",
+    "decide", "get_subject", "hold", "is_blind_to", "is_current", "let_go", "list_reviews", "lock",
+    "recount", "release", "standing", "take",
 ]  # fmt: skip
 
 
@@ -50,6 +51,11 @@ _HELD = text(
 _RELEASE = text(
     "update review_item set held_by = null, lease_until = null"
     " where interaction_id = :interaction and mark = :mark and held_by = :by"
+)
+_LOCK = text(
+    "insert into review_item as i (tenant_id, interaction_id, mark, attempt)"
+    " values (:tenant, :interaction, :mark, 0)"
+    " on conflict (tenant_id, interaction_id, mark) do update set attempt = i.attempt"
 )
 _ASSIGN = text(
     "insert into review_item as i (tenant_id, interaction_id, mark, assigned_to, attempt)"
@@ -196,18 +202,32 @@ def decide(
     hold(session, subject.key, by=by, way_out=f"POST /v1/findings/{finding_id}/claim")
     before = list_reviews(session, subject)  # once more: now nobody else can decide
     _refuse_state(session, subject, wish, before, by=by)
-    row = _add(session, subject, wish, before, tenant_id=tenant_id, by=by, now=now)
+    row = add_review(session, subject, wish, before, tenant_id=tenant_id, by=by, now=now)
     let_go(session, subject.key, by=by)
-    if wish.reading is Reading.FIRST and row.was_violation:
+    recount(session, row, subject, base_url=base_url, now=now)
+    return row, True
+
+
+def recount(
+    session: Session, row: ReviewRow, subject: Subject, *, base_url: str, now: datetime
+) -> None:
+    """Let the watch count the rule anew, where the decision tells of its precision."""
+    if row.reading != Reading.SECOND.value and row.was_violation:
         watch.recount(
             session,
             row.rule,
-            tenant_id=tenant_id,
+            tenant_id=row.tenant_id,
             verdict_id=subject.finding.verdict_id,
             base_url=base_url,
             now=now,
         )
-    return row, True
+
+
+def lock(session: Session, key: tuple[UUID, str], *, tenant_id: UUID) -> None:
+    """Lock an item without holding it, so that nobody else decides meanwhile."""
+    session.connection().execute(
+        _LOCK, {"tenant": tenant_id, "interaction": key[0], "mark": key[1]}
+    )
 
 
 def hold(session: Session, key: tuple[UUID, str], *, by: str, way_out: str) -> None:
@@ -261,7 +281,7 @@ def _refuse_state(
     session: Session, subject: Subject, wish: Wish, before: Sequence[ReviewRow], *, by: str
 ) -> None:
     """Raise `ConflictError` where this reviewer may not decide this now."""
-    if not _is_current(session, subject):
+    if not is_current(session, subject):
         raise ConflictError(
             "A later revision of the verdict no longer has this finding.",
             code="finding_superseded",
@@ -290,7 +310,8 @@ def _refuse_state(
         )
 
 
-def _is_current(session: Session, subject: Subject) -> bool:
+def is_current(session: Session, subject: Subject) -> bool:
+    """Whether the current revision of the verdict has this finding still."""
     if subject.finding.verdict_id == subject.interaction.verdict_id:
         return True
     found = session.exec(
@@ -301,7 +322,7 @@ def _is_current(session: Session, subject: Subject) -> bool:
     return found.first() is not None
 
 
-def _add(
+def add_review(
     session: Session,
     subject: Subject,
     wish: Wish,
@@ -311,6 +332,7 @@ def _add(
     by: str,
     now: datetime,
 ) -> ReviewRow:
+    """Add the next decision of its reading; the caller holds the item's lock."""
     finding = subject.finding
     row = ReviewRow(
         tenant_id=tenant_id,

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from service.clock import now
@@ -21,10 +21,15 @@ class Decision(StrEnum):
 
 
 class Reading(StrEnum):
-    """Whether a reviewer reads first, or again without knowing what the first one said."""
+    """Whether a reviewer reads first, again and blindly, or judges what an agency disputes."""
 
     FIRST = "first"
     SECOND = "second"
+    JUDGEMENT = "judgement"
+
+
+# How often a contact or a finding is read where nobody disputes it.
+READINGS = (Reading.FIRST, Reading.SECOND)
 
 
 class SampleMethod(StrEnum):
@@ -170,7 +175,7 @@ class ReadingRow(SQLModel, table=True):
         UniqueConstraint("tenant_id", "sample_id", "interaction_id", "reading"),
         to_fenced("review_sample", "sample_id"),
         to_fenced("interaction", "interaction_id"),
-        among("reading", Reading),
+        CheckConstraint("reading in ('first', 'second')", name="reading"),
     )
 
     tenant_id: UUID = Field(primary_key=True)

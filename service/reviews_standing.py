@@ -51,10 +51,7 @@ def is_blind_to(
     session: Session, interaction_id: UUID, reviews: Sequence[ReviewRow], viewer: str | None
 ) -> bool:
     """Whether a lender's key may not know a decision yet: the second reading is still to come."""
-    first = [row.decided_by for row in reviews if row.reading == Reading.FIRST.value]
-    if viewer is None or not first or len(first) < len(reviews) or viewer in first:
-        return False
-    return bool(drawn_twice(session, [interaction_id]))
+    return _hides(reviews, viewer) and bool(drawn_twice(session, [interaction_id]))
 
 
 def standing(
@@ -109,7 +106,7 @@ def _standing(
         "dispute_state": dispute.state if dispute else None,
     }
     if dispute is not None and dispute.state in FINAL:
-        is_upheld = dispute.state == DisputeState.UPHELD
+        is_upheld = dispute.state == DisputeState.UPHELD.value
         last = None if is_upheld or not first else first[-1]
         return Standing(
             state=Decision.DISMISS.value if is_upheld else _kept(last),
@@ -146,7 +143,8 @@ def _kept(last: ReviewRow | None) -> str:
 
 def _hides(reviews: Sequence[ReviewRow], viewer: str | None) -> bool:
     first = [row.decided_by for row in reviews if row.reading == Reading.FIRST.value]
-    return bool(first) and len(first) == len(reviews) and viewer not in first
+    only_first = len(first) == len(reviews)
+    return viewer is not None and bool(first) and only_first and viewer not in first
 
 
 def drawn_twice(session: Session, interaction_ids: Collection[UUID]) -> frozenset[UUID]:

@@ -24,20 +24,18 @@ from service.watch_notice import tell
 WHY = " (This rule is under watch: reviewers often found it wrong, so a person confirms it.)"
 WHY_ZH = "（该规则处于观察期：人工复核多次认定其误报，须由人工确认。）"
 
-# The newest decision on each finding that the rule itself called a violation; a dispute that was
-# upheld stands above it. What reviewers gave to another rule was no hit of this one.
+# The newest decision on each finding that the rule itself called a violation; the judgement of a
+# dispute stands above it. What reviewers gave to another rule was no hit of this one.
 _COUNTED = text(
     "with latest as ("
     " select distinct on (r.interaction_id, r.mark) r.interaction_id, r.mark, r.decision,"
     "   r.to_rule, r.rule, r.decided_at"
-    " from review as r where r.rule = :rule and r.reading = 'first' and r.was_violation"
+    " from review as r where r.rule = :rule and r.reading <> 'second' and r.was_violation"
     "   and r.decided_at >= :since"
-    " order by r.interaction_id, r.mark, r.number desc),"
+    " order by r.interaction_id, r.mark, r.reading = 'judgement' desc, r.number desc),"
     " counted as (select * from latest order by decided_at desc limit :window)"
-    " select count(*), count(*) filter (where c.decision <> 'dismiss'"
-    "   and coalesce(c.to_rule, c.rule) = c.rule and coalesce(d.state, '') <> 'upheld')"
-    " from counted as c left join dispute as d"
-    "   on d.interaction_id = c.interaction_id and d.mark = c.mark"
+    " select count(*), count(*) filter (where decision <> 'dismiss'"
+    "   and coalesce(to_rule, rule) = rule) from counted"
 )
 _EVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 

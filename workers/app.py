@@ -13,7 +13,7 @@ from service.config import settings
 from service.db import conninfo
 from service.jobs import QUEUES, Job, Queue
 from service.packs import load_pack
-from workers import keeping, reconcile, sealing, tasks
+from workers import keeping, people, reconcile, sealing, tasks
 
 _LOG = log.get(__name__)
 # Hearing keeps a processor busy by itself; checks are short, and alerts mostly wait.
@@ -40,6 +40,7 @@ def make_app() -> procrastinate.App:
         Job.ALERT: tasks.alert,
         Job.DIGEST: tasks.digest,
         Job.ESCALATE: tasks.escalate,
+        Job.LAPSE: people.lapse,
         Job.CHECKPOINT: sealing.checkpoint,
         Job.PURGE: keeping.purge_recordings,
         Job.NOTIFY: keeping.notify,

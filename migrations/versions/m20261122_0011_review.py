@@ -47,7 +47,7 @@ create table review (
   id uuid not null,
   interaction_id uuid not null,
   mark text not null,
-  reading text not null check (reading in ('first', 'second')),
+  reading text not null check (reading in ('first', 'second', 'judgement')),
   number integer not null,
   finding_id uuid not null,
   agency_id uuid not null,
@@ -220,7 +220,7 @@ begin
   if new.state in ('upheld', 'rejected') and exists (
       select 1 from review as r where r.tenant_id = new.tenant_id
       and r.interaction_id = new.interaction_id and r.mark = new.mark
-      and r.decided_by = new.decided_by) then
+      and r.reading <> 'judgement' and r.decided_by = new.decided_by) then
     raise exception 'nobody judges a dispute of an own decision' using errcode = 'HG003';
   end if;
   return new;

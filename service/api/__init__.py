@@ -8,6 +8,7 @@ from service.api import (
     agencies,
     alerts,
     checks,
+    disputes,
     endpoints,
     findings,
     grants,
@@ -39,5 +40,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     endpoints.router,
     alerts.router,
     reviews.router,
+    disputes.router,
     health.router,
 )

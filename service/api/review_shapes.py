@@ -86,7 +86,7 @@ class ReviewIn(BaseModel):
 
     decision: Decision
     reason: Reason
-    reading: Reading = Reading.FIRST
+    reading: Literal[Reading.FIRST, Reading.SECOND] = Reading.FIRST
     rule: RuleId | None = Field(default=None, description="With `change`: the rule it really is.")
     severity: Severity | None = Field(default=None, description="With `change`.")
     revises: UUID | None = Field(

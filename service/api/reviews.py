@@ -66,7 +66,7 @@ class PolicyOut(BaseModel):
 
 def queue_filters(
     reading: Annotated[
-        Reading,
+        Literal[Reading.FIRST, Reading.SECOND],
         Query(description="`second`: decided by others, to be read again blindly."),
     ] = Reading.FIRST,
     rule: RuleIs = None,
