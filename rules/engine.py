@@ -224,10 +224,19 @@ def _findings(
     """The findings of one rule: untrusted words carry none, overlapping words carry one."""
     kept: list[Hit] = []
     usable = [hit for hit in hits if hit.span is None or hit.span.trusted]
-    for hit in sorted(usable, key=lambda hit: (-hit.confidence, hit.order)):
+    for hit in sorted(usable, key=_weight):
         if not any(overlap(hit, other) for other in kept):
             kept.append(hit)
     return [_finding(rule, hit, values, hearing) for hit in kept]
+
+
+def _weight(hit: Hit) -> tuple[bool, float, tuple[int, int]]:
+    """The surest first; but words that only ask for a look give way to words that stand alone.
+
+    Facts that ask for a look do not: they know the case.
+    """
+    unsure = hit.disposition is Disposition.REVIEW and not hit.facts
+    return unsure, -hit.confidence, hit.order
 
 
 def _finding(rule: Rule, hit: Hit, values: Mapping[str, Any], hearing: Hearing) -> Finding:

@@ -1,7 +1,7 @@
 """Read conditions: what a rule's `when`, a cue or a step of a sequence says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rules.compile import Compiled, Style
@@ -45,7 +45,17 @@ OPERATORS = (
 )
 ALL_GUARDS = frozenset(GUARDS)
 LOG_GUARDS = frozenset({"negated", "idiom"})
-_WORDS_KEYS = {"words", "unless", "speaker", "phonetic", "turns", "guards", "parties", "within"}
+_WORDS_KEYS = {
+    "words",
+    "unless",
+    "speaker",
+    "phonetic",
+    "turns",
+    "guards",
+    "parties",
+    "disposition",
+    "within",
+}
 _ENTRY_KEYS = {
     "say",
     "unless",
@@ -192,6 +202,7 @@ class Reader:
         )
         parties = self.parties(data.get("parties"))
         turns = self.count(data.get("turns"))
+        standing = self.choice(data.get("disposition"), Disposition)
         key = len(self.conditions)
         shared = self.unless_key(data.get("unless"))
         entries: list[Entry] = []
@@ -199,6 +210,8 @@ class Reader:
             entry = self.entry(member, guards, parties, shared)
             if entry is None:
                 continue
+            if entry.disposition is None and standing is not None:
+                entry = replace(entry, disposition=standing)
             own = member.data.get("phonetic") if isinstance(member.data, dict) else None
             style = self.style(own or member, own.data if own else phonetic)
             self.keep(member, entry.say, Compiled(key, len(entries), (), style), voice)
