@@ -111,7 +111,7 @@ def main() -> None:
     keywords = measured(lambda: keyword_loop(phrases, few))
     side = [Document(call.contacts[0].interaction).side(Voice.COLLECTOR) for call in calls]
     matcher = pack.matchers[Voice.COLLECTOR]
-    automata = [p.automaton for p in (matcher.sower.characters, matcher.sower.syllables)]
+    automata = [p.automaton for p in (matcher.sower.sown.characters, matcher.sower.sown.syllables)]
     first, second = (a for a in automata if a is not None)
     bare = (
         measured(

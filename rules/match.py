@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 from rules.compile import Compiled
 from rules.grammar import Builtin
+from rules.needs import needs_of
 from rules.numbers import is_builtin, masked, number_spans
 from rules.plausible import WRONG, Piece, plausible, spread
 from rules.seeds import Halves, Seed, Seeds, Sower
+from rules.sow import sow
 from rules.triggers import Trigger
 
 MAX_HITS = 200
@@ -38,9 +40,9 @@ class Match:
 class Matcher:
     """All patterns of one speaker, ready to be found in texts."""
 
-    def __init__(self, patterns: Sequence[Compiled]) -> None:
+    def __init__(self, patterns: Sequence[Compiled], sower: Sower | None = None) -> None:
         self.patterns = tuple(patterns)
-        self.sower = Sower(self.patterns)
+        self.sower = sower or sowed(self.patterns)
 
     def scan(self, text: str, codes: str) -> "Scan":
         """Run both automata over a normal-form text and its code string, once.
@@ -48,6 +50,14 @@ class Matcher:
         Both start and end with a turn break, and turns are parted by them.
         """
         return Scan(self.patterns, text, codes, self.sower.seeds(text, codes))
+
+
+def sowed(patterns: Sequence[Compiled]) -> Sower:
+    """The automata of these patterns, made anew."""
+    sown = sow(patterns)
+    return Sower(
+        patterns, sown, needs_of([(patterns[n], *core) for n, *core in sown.cores.tolist()])
+    )
 
 
 class Scan:

@@ -4,10 +4,10 @@ import re
 from functools import cache, lru_cache
 
 import numpy as np
-import opencc
 from numpy.typing import NDArray
 
 from rules.phonetic import MAX_BMP, spell
+from rules.tables import Table
 
 SOFT, HARD, TURN = "，", "。", "\n"
 """The breaks left after normalisation: inside a sentence, between sentences, between turns."""
@@ -42,9 +42,11 @@ _THOUSANDS = re.compile("(?<=[0-9])，(?=[0-9]{3}(?![0-9]))")
 _BRIDGE = re.compile(f"[{_HAN}a-z0-9]")
 
 
-@cache
-def _table() -> NDArray[np.uint16]:
+@Table
+def normal_forms() -> NDArray[np.uint16]:
     """Normal form of each BMP character; 0 to 3 stand for what its neighbours decide."""
+    import opencc  # noqa: PLC0415  a compiled pack spares it
+
     table = np.arange(0x10000, dtype=np.uint16)
     for full in range(0xFF01, 0xFF5F):
         table[full] = full - 0xFEE0
@@ -84,7 +86,7 @@ def normalise(raw: str) -> tuple[str, NDArray[np.int32], NDArray[np.int32]]:
     Latin syllables next to Chinese characters become one syllable code each.
     """
     points = np.frombuffer(raw.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    forms = _table()[np.minimum(points, MAX_BMP)]
+    forms = normal_forms()[np.minimum(points, MAX_BMP)]
     forms[points > MAX_BMP] = _SYMBOL
     ends = np.arange(1, len(forms) + 1, dtype=np.int32)
     draft = forms.tobytes().decode("utf-16-le", "surrogatepass")
@@ -163,7 +165,7 @@ def _settle_latin(draft: str, forms: NDArray[np.uint16], ends: NDArray[np.int32]
 @cache
 def _clean() -> re.Pattern[str]:
     """Texts that surely are their own normal form: Chinese, with no filler and no digit word."""
-    table = _table()
+    table = normal_forms()
     care = set(_DIGIT_WORDS) | set("那就")
     kept = [chr(c) for c in range(0x3400, 0xA000) if table[c] == c and chr(c) not in care]
     return re.compile(f"[{''.join(kept)}]+")

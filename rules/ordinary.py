@@ -1,7 +1,7 @@
 """Ordinary collection talk, against which the words of patterns are weighed: rare ones trigger."""
 
 from collections import Counter
-from functools import cache, lru_cache
+from functools import cache
 
 from rules.normalise import plain
 from rules.phonetic import encode
@@ -47,15 +47,28 @@ def _counts() -> tuple[Counter[str], Counter[str], int]:
     return sounds, characters, sum(characters.values())
 
 
-@lru_cache(maxsize=1 << 16)
+@cache
+def _chances() -> dict[str, float]:
+    """How likely each syllable is at a place of ordinary talk; filled as syllables are asked."""
+    return {}
+
+
 def commonness(word: str) -> float:
     """About how often a word is heard in a thousand characters of ordinary talk, by its sound."""
     sounds, characters, total = _counts()
     if len(word) == 1:
         return 1000 * (characters[word] + 0.2) / total
-    code = encode(word)
-    seen = sounds[code[:4]]
+    code, chances = encode(word), _chances()
     by_chance = float(total)
     for syllable in code:
-        by_chance *= (sounds[syllable] + 0.5) / total
-    return 1000 * (seen + min(by_chance, 2.0) + 0.02) / total
+        chance = chances.get(syllable)
+        if chance is None:
+            chance = chances[syllable] = (sounds[syllable] + 0.5) / total
+        by_chance *= chance
+    return 1000 * (sounds.get(code[:4], 0) + min(by_chance, 2.0) + 0.02) / total
+
+
+@cache
+def rarest() -> float:
+    """The least that any word is common."""
+    return 1000 * 0.02 / _counts()[2]

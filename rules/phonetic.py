@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from pypinyin import Style, lazy_pinyin
-from pypinyin.constants import PINYIN_DICT
+
+from rules.tables import Table
 
 MAX_BMP = 0xFFFF
 CODE_BASE = 0xE000
@@ -144,6 +144,8 @@ def _toneless(reading: str) -> str:
 @cache
 def _inventory() -> tuple[dict[tuple[str, str], str], dict[int, str]]:
     """Code of each folded syllable, and code of each character by its first reading."""
+    from pypinyin.constants import PINYIN_DICT  # noqa: PLC0415  80 MB that a compiled pack spares
+
     first: dict[int, tuple[str, str]] = {}
     for codepoint, readings in PINYIN_DICT.items():
         if codepoint > MAX_BMP:
@@ -157,7 +159,7 @@ def _inventory() -> tuple[dict[tuple[str, str], str], dict[int, str]]:
     return syllables, {codepoint: syllables[pair] for codepoint, pair in first.items()}
 
 
-@cache
+@Table
 def code_table() -> NDArray[np.uint16]:
     """Code of each BMP character; characters without a syllable stand for themselves."""
     table = np.arange(0x10000, dtype=np.uint16)
@@ -171,29 +173,68 @@ def units_of(text: str) -> NDArray[np.uint16]:
     return np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype=np.uint16)
 
 
+FEW = 24
+"""Texts of fewer characters are encoded one by one."""
+
+
+class _Codes(dict[int, int]):
+    """Code of each character, looked up when it is first seen."""
+
+    def __missing__(self, character: int) -> int:
+        known = character <= MAX_BMP
+        code = self[character] = int(code_table()[character]) if known else character
+        return code
+
+
+_codes = _Codes()
+
+
 def encode(text: str) -> str:
     """The text with each character replaced by its syllable code (same length)."""
+    if len(text) < FEW:
+        return text.translate(_codes)
     return code_table()[units_of(text)].tobytes().decode("utf-16-le", "surrogatepass")
 
 
 def is_code(char: str) -> bool:
     """Whether the character is a syllable code."""
-    return CODE_BASE <= ord(char) < CODE_BASE + len(_inventory()[0])
+    return CODE_BASE <= ord(char) < CODE_BASE + len(neighbours())
 
 
-@cache
 def readings(text: str) -> tuple[str, ...]:
     """Code strings under which the text may be heard: by table, and as words of the phrase read."""
     by_table = encode(text)
-    if not any(char in _HETERONYMS for char in text):
+    if _HETERONYMS.isdisjoint(text):
         return (by_table,)
-    spoken = lazy_pinyin(text, style=Style.NORMAL, errors=lambda rest: list(rest))  # type: ignore[arg-type,return-value]  # noqa: PLW0108
-    if len(spoken) != len(text):
-        return (by_table,)
-    by_phrase = "".join(
-        _syllable_code(syllable) or code for syllable, code in zip(spoken, by_table, strict=True)
-    )
+    known = phrase_readings()
+    by_phrase = known.get(text)
+    if by_phrase is None:
+        by_phrase = known[text] = _by_phrase(text, by_table)
     return (by_table,) if by_phrase == by_table else (by_table, by_phrase)
+
+
+@Table
+def phrase_readings() -> dict[str, str]:
+    """Code strings of texts with heteronyms as phrases, each noted when it is first asked for."""
+    return {}
+
+
+def _by_phrase(text: str, by_table: str) -> str:
+    """The code string of the text with the phrases that pypinyin knows read as it reads them."""
+    from pypinyin.constants import PHRASES_DICT  # noqa: PLC0415  80 MB that a compiled pack spares
+    from pypinyin.seg.mmseg import seg  # noqa: PLC0415
+
+    places = range(len(text))
+    if not any(text[a : b + 1] in PHRASES_DICT for a in places for b in places[a + 1 :]):
+        return by_table
+    codes = list(by_table)
+    at = 0
+    for phrase in seg.cut(text):
+        spoken = PHRASES_DICT.get(phrase, ())
+        for n, readings_ in enumerate(spoken if len(spoken) == len(phrase) else ()):
+            codes[at + n] = _syllable_code(_toneless(readings_[0])) or codes[at + n]
+        at += len(phrase)
+    return "".join(codes)
 
 
 def _syllable_code(syllable: str) -> str | None:
@@ -216,7 +257,7 @@ _INITIAL_PAIRS = frozenset("".join(sorted(pair)) for pair in _NEAR_INITIALS)
 _FINAL_PAIRS = frozenset(frozenset(pair) for pair in _NEAR_FINALS)
 
 
-@cache
+@Table
 def neighbours() -> dict[str, str]:
     """For each code the codes that are easily taken for it, itself not among them."""
     syllables = _inventory()[0]
@@ -241,7 +282,7 @@ def _distances() -> NDArray[np.uint8]:
 
     The last column stands for whatever is no syllable.
     """
-    size = len(_inventory()[0])
+    size = len(neighbours())
     table = np.full((size, size + 1), 2, dtype=np.uint8)
     np.fill_diagonal(table, 0)
     for code, others in neighbours().items():
@@ -254,13 +295,13 @@ class Echo:
 
     def __init__(self, codes: str) -> None:
         self._units = units_of(codes).astype(np.uint32)
-        size = len(_inventory()[0])
+        size = len(neighbours())
         places = self._units - CODE_BASE  # what lies below the codes wraps round to far above them
         self._columns = np.where(places < size, places, size)
 
     def places(self, needle: str, most: float) -> list[tuple[int, float]]:
         """Where the codes of the needle are heard at a distance of at most `most`, and at which."""
-        length, size = len(needle), len(_inventory()[0])
+        length, size = len(needle), len(neighbours())
         count = len(self._units) - length + 1
         if count <= 0:
             return []
@@ -273,9 +314,11 @@ class Echo:
         return [(at, total[at].item() / 2) for at in np.flatnonzero(total <= 2 * most).tolist()]
 
 
-@cache
-def _spellings() -> tuple[dict[str, str], re.Pattern[str]]:
-    """Latin spellings of syllables, longest first, for words half written in pinyin."""
+@Table
+def spellings() -> dict[str, str]:
+    """Code of each Latin spelling of a syllable, for words half written in pinyin."""
+    from pypinyin.constants import PINYIN_DICT  # noqa: PLC0415  80 MB that a compiled pack spares
+
     spelled: dict[str, str] = {}
     for readings_ in PINYIN_DICT.values():
         for reading in readings_.split(","):
@@ -288,13 +331,19 @@ def _spellings() -> tuple[dict[str, str], re.Pattern[str]]:
                 and re.search("[aeiouv]", plain)
             ):
                 spelled[plain] = code
-    longest_first = sorted(spelled, key=lambda item: (-len(item), item))
-    return spelled, re.compile("|".join(longest_first))
+    return spelled
+
+
+@cache
+def _spelled() -> re.Pattern[str]:
+    """Finds a spelling, the longest first."""
+    longest_first = sorted(spellings(), key=lambda item: (-len(item), item))
+    return re.compile("|".join(longest_first))
 
 
 def spell(latin: str) -> list[tuple[int, int, str]] | None:
     """Cut Latin letters into pinyin syllables (start, end, code); None where they are none."""
-    spelled, pattern = _spellings()
+    spelled, pattern = spellings(), _spelled()
     found: list[tuple[int, int, str]] = []
     at = 0
     while at < len(latin):

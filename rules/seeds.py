@@ -1,19 +1,19 @@
 """Where patterns may stand in a text: what two passes of automata set off, damaged words too."""
 
-from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-import daachorse
 import numpy as np
 from numpy.typing import NDArray
 
 from rules.compile import Compiled, Half
+from rules.needs import Needs, Places
 from rules.normalise import BREAKS, TURN
 from rules.phonetic import distance, units_of
 from rules.plausible import STRETCHABLE, WRONG
-from rules.sieve import Places, Sieve, spread_out
-from rules.triggers import Sign, Trigger, signs
+from rules.sieve import Sieve, spread_out
+from rules.sow import PART, Pass, Sown
+from rules.triggers import Trigger
 
 MAX_SEEDS = 5000
 """Places of one pattern in one text that are followed."""
@@ -48,75 +48,54 @@ Seed = tuple[int, int, Lead, Trigger, bool]
 Seeds = dict[int, list[Seed]]
 
 
-class _Pass:
-    """One automaton and, for each of its strings, the triggers that it announces."""
-
-    def __init__(self) -> None:
-        self._strings: dict[str, int] = {}
-        self._owners, self._triggers, self._offsets = array("i"), array("i"), array("i")
-
-    def add(self, sign: Sign, trigger: int) -> None:
-        """Look for a sign of the trigger with this number."""
-        self._owners.append(self._strings.setdefault(sign.string, len(self._strings)))
-        self._triggers.append(trigger)
-        self._offsets.append(sign.offset)
-
-    def close(self) -> "_Pass":
-        """Build the automaton; no sign may be added after it."""
-        owners, triggers, offsets = map(np.array, (self._owners, self._triggers, self._offsets))
-        order = np.lexsort((offsets, triggers, offsets >= 0, owners))
-        self.triggers, self.offsets = triggers[order], offsets[order]
-        self.counts = np.bincount(owners, minlength=len(self._strings)).astype(np.int32)
-        self.first = (self.counts.cumsum() - self.counts).astype(np.int32)
-        strings = list(self._strings)
-        self.automaton = daachorse.CharwiseDoubleArrayAhoCorasick(strings) if strings else None
-        del self._strings, self._owners, self._triggers, self._offsets
-        return self
-
-    def find(self, text: str) -> tuple[Places, Places, Places]:
-        """The triggers announced in a text: their numbers, where they start, their offsets."""
-        hits = self.automaton.find_overlapping(text) if self.automaton else ()
-        if not hits:
-            nothing = np.zeros(0, dtype=np.int64)
-            return nothing, nothing, nothing
-        places, _, strings = (np.array(column) for column in zip(*hits, strict=True))
-        counts = self.counts[strings]
-        at = spread_out(self.first[strings], counts)
-        offsets = self.offsets[at]
-        return self.triggers[at], places.repeat(counts) - np.maximum(offsets, 0), offsets
+def _found(passed: Pass, text: str) -> tuple[Places, Places, Places]:
+    """The triggers announced in a text: their numbers, where they start, their offsets."""
+    hits = passed.automaton.find_overlapping(text) if passed.automaton else ()
+    if not hits:
+        nothing = np.zeros(0, dtype=np.int64)
+        return nothing, nothing, nothing
+    places, _, strings = np.array(hits).T
+    counts = passed.counts[strings].astype(np.int64)
+    at = spread_out(passed.first[strings], counts)
+    offsets = passed.offsets[at].astype(np.int64)
+    triggers = passed.triggers[at].astype(np.int64)
+    return triggers, places.repeat(counts) - np.maximum(offsets, 0), offsets
 
 
 class Sower:
     """Both automata of a set of patterns, over characters and over syllable codes."""
 
-    def __init__(self, patterns: Sequence[Compiled]) -> None:
-        self.characters, self.syllables = _Pass(), _Pass()
-        self._triggers: list[Trigger] = []
-        cores: dict[tuple[int, int, int], int] = {}
-        leads = array("i")
-        for n, pattern in enumerate(patterns):
-            for sign in sorted(signs(n, pattern), key=lambda sign: sign.trigger):
-                trigger = sign.trigger
-                if not self._triggers or self._triggers[-1] != trigger:
-                    self._triggers.append(trigger)
-                    leads.append(cores.setdefault(trigger[:3], len(cores)))
-                automaton = self.syllables if sign.by_sound else self.characters
-                automaton.add(sign, len(self._triggers) - 1)
-        self.characters.close()
-        self.syllables.close()
-        self._leads = [Lead(patterns[n], first, last) for n, first, last in cores]
-        self._lead_of = np.array(leads, dtype=np.int64)
-        self._sizes = np.array([len(t.code) for t in self._triggers], dtype=np.int64)
-        self._spelled = _spellings(self._triggers)
-        self._sieve = Sieve([(patterns[n], first, last) for n, first, last in cores])
+    def __init__(self, patterns: Sequence[Compiled], sown: Sown, needs: Needs) -> None:
+        self.sown, self.needs = sown, needs
+        self._leads = [Lead(patterns[n], first, last) for n, first, last in sown.cores.tolist()]
+        self._triggers: dict[int, Trigger] = {}
+        self._sizes = np.diff(sown.places).astype(np.int64)
+        self._core_of = sown.core_of.astype(np.int64)
+        self._spelled = _spellings(sown)
+        self._sieve = Sieve(needs)
+
+    def _trigger(self, n: int) -> Trigger:
+        """The trigger with this number, put together when it is first met."""
+        held = self._triggers.get(n)
+        if held is None:
+            sown = self.sown
+            words = sown.words[sown.word_places[n] : sown.word_places[n + 1]].split(PART)
+            code = sown.codes[sown.places[n] : sown.places[n + 1]]
+            text = "".join(words)
+            latin = text[0].isascii() or text[-1].isascii()
+            pattern, first, last = sown.cores[sown.core_of[n]].tolist()
+            held = self._triggers[n] = Trigger(
+                pattern, first, last, tuple(words), code, bool(sown.side[n]), text, latin
+            )
+        return held
 
     def seeds(self, text: str, codes: str) -> Seeds:
         """What the text sets off, by pattern."""
         seeds: Seeds = defaultdict(list)
-        triggers, leads = self._triggers, self._leads
+        leads = self._leads
         ends: dict[tuple[int, str], int | None] = {}
         for n, start, known, core, offset in self._worth_following(text, codes):
-            trigger, end = triggers[n], known
+            trigger, end = self._trigger(n), known
             if end < 0:  # asked once, however many patterns hold the word
                 key = start, trigger.code
                 if key not in ends:
@@ -135,9 +114,11 @@ class Sower:
 
         The end is -1 where the damage needs a closer look.
         """
-        found = zip(self.characters.find(text), self.syllables.find(codes), strict=True)
+        found = zip(
+            _found(self.sown.characters, text), _found(self.sown.syllables, codes), strict=True
+        )
         triggers, starts, offsets = map(np.concatenate, found)
-        cores, ends = self._lead_of[triggers], starts + self._sizes[triggers]
+        cores, ends = self._core_of[triggers], starts + self._sizes[triggers]
         kept = (starts >= 0).nonzero()[0]
         if len(kept) > FEW:
             columns = (column[kept] for column in (cores, starts, ends, 1 * (offsets >= 0)))
@@ -166,10 +147,12 @@ class Sower:
 _BREAK_UNITS = units_of(BREAKS)
 
 
-def _spellings(triggers: Sequence[Trigger]) -> NDArray[np.uint16]:
+def _spellings(sown: Sown) -> NDArray[np.uint16]:
     """The first codes of each trigger, a row each, filled up with zeros."""
-    padded = "".join(trigger.code[:LONGEST].ljust(LONGEST, "\0") for trigger in triggers)
-    return units_of(padded).reshape(-1, LONGEST)
+    units = np.append(units_of(sown.codes), np.zeros(LONGEST, dtype=np.uint16))
+    rows: NDArray[np.uint16] = units[sown.places[:-1, None] + np.arange(LONGEST)]
+    rows[np.arange(LONGEST) >= np.diff(sown.places)[:, None]] = 0
+    return rows
 
 
 def damaged(codes: str, start: int, meant: str, *, stretch: bool) -> int | None:

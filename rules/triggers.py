@@ -1,33 +1,35 @@
 """Which words of a pattern the automata look for: those heard least often in ordinary talk."""
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 from rules.compile import Compiled
 from rules.grammar import Words
-from rules.ordinary import commonness
-from rules.phonetic import neighbours, readings
-from rules.plausible import REPAIRABLE, SHORT
+from rules.ordinary import commonness, rarest
 
 CORE_WORDS = 800
 """A trigger may stand for this many combinations of words at most."""
-
-_SOUND = True
 
 SIDE_WORDS = 80
 SIDE_COST = 0.5
 """A second run of words triggers, too, if heard less often than this in 1,000 characters."""
 
 
-@dataclass(frozen=True, slots=True)
-class Core:
+class Spelling(NamedTuple):
+    """One string of a core: its words, item by item, and joined."""
+
+    words: tuple[str, ...]
+    text: str
+
+
+class Core(NamedTuple):
     """Neighbouring items, [first, last), whose combined strings trigger a search."""
 
     first: int
     last: int
-    strings: tuple[tuple[str, ...], ...]
+    spellings: tuple[Spelling, ...]
     shortest: int
     cost: float
 
@@ -45,16 +47,79 @@ class Trigger(NamedTuple):
     latin: bool
 
 
-class Sign(NamedTuple):
-    """What an automaton looks for, over syllables or characters, and which trigger it announces.
+_Choice = tuple[tuple[str, ...], bool]
+"""The words of an item, and whether it may be left out."""
 
-    `offset` says where in the word it stands that may have been meant; -1: it is all of the word.
-    """
 
-    by_sound: bool
-    string: str
-    trigger: Trigger
-    offset: int = -1
+class Cores:
+    """Finds the cores of patterns; what many patterns have in common is worked out once."""
+
+    def __init__(self) -> None:
+        self._spelled: dict[tuple[_Choice, ...], tuple[tuple[Spelling, ...], float]] = {}
+        self._costs: dict[str, float] = {}
+
+    def of(self, pattern: Compiled) -> tuple[Core, ...]:
+        """The best core, of which one string stands in every match, and other rare ones."""
+        found = [core for run in _runs(pattern) if (core := self._best(pattern, *run)) is not None]
+        if not found:
+            found = [self._lone(pattern)]
+        found.sort(key=_preference)
+        side = [
+            core
+            for core in found[1:]
+            if core.shortest > 1 and len(core.spellings) <= SIDE_WORDS and core.cost < SIDE_COST
+        ]
+        return (found[0], *side)
+
+    def _best(self, pattern: Compiled, start: int, end: int) -> Core | None:
+        """The part of a run whose strings are heard least often in ordinary talk."""
+        parts = []
+        for first in range(start, end):
+            for last in range(first + 1, end + 1):
+                items = [item for item in pattern.items[first:last] if isinstance(item, Words)]
+                shortest = sum(0 if item.optional else min(map(len, item.words)) for item in items)
+                size = 1
+                for item in items:
+                    size *= len(item.words) + item.optional
+                if shortest and size <= CORE_WORDS:
+                    parts.append((size, first, last, shortest, items))
+        best: Core | None = None
+        for size, first, last, shortest, items in sorted(parts, key=itemgetter(0, 1, 2)):
+            if best is None or best.shortest < 2 or (size - 1) * rarest() <= best.cost:  # noqa: PLR2004
+                key = tuple((item.words, item.optional) for item in items)
+                core = Core(first, last, *self._known(key, shortest))
+                if best is None or _order(core) < _order(best):
+                    best = core
+        return best
+
+    def _known(
+        self, key: tuple[_Choice, ...], shortest: int
+    ) -> tuple[tuple[Spelling, ...], int, float]:
+        if key not in self._spelled:
+            sets = [(*words, "") if optional else words for words, optional in key]
+            picks = dict.fromkeys(itertools.product(*sets))
+            found = [(words, "".join(words)) for words in picks if any(words)]
+            cost = sum([self._cost(text) for _, text in found])
+            spelled = tuple(Spelling(words, text) for words, text in found)
+            self._spelled[key] = spelled, cost
+        spellings, cost = self._spelled[key]
+        return spellings, shortest, cost
+
+    def _cost(self, text: str) -> float:
+        if text not in self._costs:
+            self._costs[text] = commonness(text)
+        return self._costs[text]
+
+    def _lone(self, pattern: Compiled) -> Core:
+        """The item with the fewest words, where no run of items has few enough of them."""
+        choices = [
+            (n, item)
+            for n, item in enumerate(pattern.items)
+            if isinstance(item, Words) and not item.optional
+        ]
+        n, item = min(choices, key=lambda choice: len(choice[1].words))
+        spellings = tuple(Spelling((word,), word) for word in item.words)
+        return Core(n, n + 1, spellings, min(map(len, item.words)), 0.0)
 
 
 def _runs(pattern: Compiled) -> Iterator[tuple[int, int]]:
@@ -68,84 +133,9 @@ def _runs(pattern: Compiled) -> Iterator[tuple[int, int]]:
             start = None
 
 
-def _splits(items: Sequence[Words]) -> tuple[tuple[str, ...], ...]:
-    sets = [(*item.words, "") if item.optional else item.words for item in items]
-    found = dict.fromkeys(itertools.product(*sets))
-    return tuple(words for words in found if any(words))
-
-
-def _size(items: Sequence[Words]) -> int:
-    size = 1
-    for item in items:
-        size *= len(item.words) + item.optional
-    return size
-
-
-def _core(pattern: Compiled, start: int, end: int) -> Core | None:
-    """The part of a run whose strings are heard least often in ordinary talk."""
-    found: list[Core] = []
-    for first in range(start, end):
-        for last in range(first + 1, end + 1):
-            items = [item for item in pattern.items[first:last] if isinstance(item, Words)]
-            shortest = sum(0 if item.optional else min(map(len, item.words)) for item in items)
-            if not shortest or _size(items) > CORE_WORDS:
-                continue
-            strings = _splits(items)
-            cost = sum(commonness("".join(words)) for words in strings)
-            found.append(Core(first, last, strings, shortest, cost))
-    return min(found, key=_preference, default=None)
-
-
 def _preference(core: Core) -> tuple[bool, float, int]:
     return core.shortest < 2, core.cost, -core.shortest  # noqa: PLR2004  one syllable is too little to hear
 
 
-def cores(pattern: Compiled) -> tuple[Core, ...]:
-    """The best core, of which one string stands in every match, and other rare ones."""
-    found = [core for run in _runs(pattern) if (core := _core(pattern, *run)) is not None]
-    if not found:
-        wide = [
-            n
-            for n, item in enumerate(pattern.items)
-            if isinstance(item, Words) and not item.optional
-        ]
-        n = min(wide, key=lambda n: len(pattern.items[n].words))  # type: ignore[union-attr]
-        words = pattern.items[n].words  # type: ignore[union-attr]
-        found = [Core(n, n + 1, tuple((word,) for word in words), min(map(len, words)), 0.0)]
-    found.sort(key=_preference)
-    side = [
-        core
-        for core in found[1:]
-        if core.shortest > 1 and len(core.strings) <= SIDE_WORDS and core.cost < SIDE_COST
-    ]
-    return (found[0], *side)
-
-
-def signs(n: int, pattern: Compiled) -> Iterator[Sign]:
-    """What the automata look for on behalf of the pattern with this number."""
-    for place, core in enumerate(cores(pattern)):
-        for words in core.strings:
-            text = "".join(words)
-            latin = text[0].isascii() or text[-1].isascii()
-            silent = not pattern.style.phonetic or len(text) == 1
-            if silent and place:
-                continue
-            for code in readings(text)[:1] if silent else readings(text):
-                trigger = Trigger(n, core.first, core.last, words, code, place > 0, text, latin)
-                yield Sign(not silent, text if silent else code, trigger)
-                if not silent and not place:
-                    yield from _damaged(trigger)
-
-
-def _damaged(trigger: Trigger) -> Iterator[Sign]:
-    """What is still heard of a word when one syllable is wrong."""
-    code, length = trigger.code, len(trigger.code)
-    if length == SHORT:
-        near = neighbours()
-        for at, syllable in enumerate(code):
-            for other in near.get(syllable, ""):
-                yield Sign(_SOUND, code[:at] + other + code[at + 1 :], trigger, 0)
-    elif length >= REPAIRABLE:
-        part = max(SHORT, (length + 1) // 2)
-        yield Sign(_SOUND, code[:part], trigger, 0)
-        yield Sign(_SOUND, code[-part:], trigger, length - part)
+def _order(core: Core) -> tuple[tuple[bool, float, int], int, int]:
+    return _preference(core), core.first, core.last

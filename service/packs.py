@@ -1,14 +1,15 @@
-"""The packs that come with the product, read once a process."""
+"""The packs that come with the product, compiled once a machine and read once a process."""
 
 from functools import lru_cache
 from importlib import resources
 
 import rules
+from service.pack_cache import compiled
 
 
 @lru_cache(maxsize=8)
 def load_pack(name: str = "collection") -> rules.Pack:
-    """Read and parse the pack of that name.
+    """The pack of that name, from the cache of compiled packs where it holds it.
 
     Raises `FileNotFoundError` where there is none, and `rules.PackError` with every problem in it.
     """
@@ -20,4 +21,4 @@ def load_pack(name: str = "collection") -> rules.Pack:
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
         if entry.name.endswith(".yaml")
     }
-    return rules.parse(files)
+    return compiled(files)

@@ -1,13 +1,13 @@
 """A small pack for tests of the engine, and contacts to judge with it."""
 
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from rules import Pack, evaluate, parse
 from rules.events import InteractionCompleted, parse_value
 from rules.history import build_histories
 from rules.model import Audio, CaseHistory, Verdict
+from service.packs import load_pack
 
 HEAD = 'pack: small\nversion: "1"\ntitle: {zh: 小包, en: Small}\n'
 ARTICLES = """
@@ -79,12 +79,8 @@ def small_pack(rules: str = RULES) -> Pack:
     return parse({"pack.yaml": HEAD, "articles.yaml": ARTICLES, "thr.yaml": rules})
 
 
-@cache
 def collection() -> Pack:
-    folder = files("rules") / "packs" / "collection"
-    return parse(
-        {f.name: f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".yaml")}
-    )
+    return load_pack()
 
 
 def call(*turns: tuple[str, str], **segment: Any) -> CaseHistory:

@@ -1,0 +1,285 @@
+"""Work out, when a pack is compiled, which words must stand round the cores of its patterns."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rules.compile import WIDE, Compiled
+from rules.grammar import Builtin, Gap, Item, Words
+from rules.normalise import plain
+from rules.ordinary import TALK
+from rules.phonetic import encode, neighbours, readings, units_of
+from rules.plausible import LONG, NEAR, allowed, limit
+
+NEEDS = 3
+"""Words of a pattern that are looked for round a core, the rarest of them."""
+
+COMMON = 2.0
+"""A word expected more often than this where it is wanted is not looked for: it sorts nothing."""
+
+HASHES = 4096
+"""Numbers that stand for pairs of codes."""
+
+Places = NDArray[np.int64]
+AnyInt = TypeVar("AnyInt", np.int32, np.int64)
+
+
+class Column(NamedTuple):
+    """One need of each core (kin -1: none): its side, and each window as rows of numbers.
+
+    The rows: kins, lows, highs, whether commas may stand between. `same`: both windows are one.
+    """
+
+    before: NDArray[np.bool_]
+    wide: Places
+    tight: Places
+    same: NDArray[np.bool_]
+
+
+class Needs(NamedTuple):
+    """What must stand round cores: `columns`, and how the words of each kin may begin.
+
+    `pairs` has a row of bits for each kin, one for each hash of two codes, `single` a row of
+    bytes, one for each sign. `signs` gives the sign of a code, or of one of the `written`
+    characters.
+    """
+
+    columns: tuple[Column, ...]
+    pairs: NDArray[np.uint8]
+    single: NDArray[np.uint8]
+    signs: NDArray[np.int32]
+    written: NDArray[np.bool_]
+
+
+class Window(NamedTuple):
+    """Where a word may begin, in characters from the core, both ends included.
+
+    `commas`: whether commas may stand between.
+    """
+
+    kin: int
+    low: int
+    high: int
+    commas: bool
+
+
+class Need(NamedTuple):
+    """A word that must stand in the one window or in the other; `before` the core or after it."""
+
+    before: bool
+    wide: Window
+    tight: Window
+
+
+def needs_of(cores: Sequence[tuple[Compiled, int, int]]) -> Needs:
+    """What must stand round each of these cores, [first, last) items of a pattern."""
+    kinship = _Kinship()
+    wanted = [list(_needs_of(kinship, *core)) for core in cores]
+    begins = _Begins(kinship)
+    rates = begins.rates()
+    chosen = [_rarest(needs, rates) for needs in wanted]
+    used = [window.kin for needs in chosen for need in needs for window in need[1:]]
+    numbers = {kin: n for n, kin in enumerate(dict.fromkeys(used))}
+    kept = np.array(list(numbers), dtype=np.int64)
+    return Needs(
+        tuple(_column([needs[n : n + 1] for needs in chosen], numbers) for n in range(NEEDS)),
+        np.packbits(begins.pairs[kept], axis=1, bitorder="little"),
+        begins.single[kept],
+        begins.signs,
+        begins.written,
+    )
+
+
+class _Kinship:
+    """Numbers kins, each once: words with the same ways to be heard.
+
+    `pairs` has (kin, first code, second code, how many of them may be near ones), `codes` the
+    same for words of one character; `written` characters must stand in the text as they are.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[object, ...], int] = {}
+        self.pairs: list[tuple[int, int, int, int]] = []
+        self.codes: list[tuple[int, int, int]] = []
+        self.written: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def kin(self, pattern: Compiled, item: Words, syllables: int, together: int) -> int:
+        """The kin of an item's words in a match of so many syllables.
+
+        `together` of them lie in one unbroken stretch with the word. Plausibility allows so much.
+        """
+        alone = not pattern.may_sound or (together == 1 and syllables < LONG)
+        near = {
+            length: _near(pattern, item, length, syllables, together)
+            for length in sorted({*map(len, item.words)})
+        }
+        key = item.words, alone, *near.values(), pattern.may_sound
+        kin = self._held.get(key)
+        if kin is None:
+            kin = self._held[key] = len(self._held)
+            for word in item.words:
+                self._note(kin, word, near[len(word)], alone=alone, sound=pattern.may_sound)
+        return kin
+
+    def _note(self, kin: int, word: str, near: int, *, alone: bool, sound: bool) -> None:
+        if len(word) == 1 and alone:
+            self.written.append((kin, ord(word)))
+            return
+        for code in readings(word) if sound else (encode(word),):
+            if len(word) == 1:
+                self.codes.append((kin, ord(code), near))
+            else:
+                self.pairs.append((kin, ord(code[0]), ord(code[1]), near))
+
+
+def _near(pattern: Compiled, item: Words, length: int, syllables: int, together: int) -> int:
+    """How many syllables of a word of that length may be near ones."""
+    if not pattern.may_sound or len(item.words) > WIDE:
+        return 0
+    most = allowed(syllables, 1, strong=pattern.style.strong)
+    return max(0, int(min(limit(length, together, syllables), most) / NEAR))
+
+
+class _Begins:
+    """How the words of each kin may begin, as tables.
+
+    `pairs` says for each kin and hash whether two codes of that hash may begin a word. `single`
+    says the same for each kin and sign, a sign being a number for a code or written character.
+    """
+
+    def __init__(self, kinship: _Kinship) -> None:
+        near = _neighbours()
+        self.pairs = np.zeros((len(kinship), HASHES), dtype=bool)
+        kin, one, two, most = np.array(kinship.pairs, dtype=np.int64).reshape(-1, 4).T
+        self.pairs[kin, hashed(one, two)] = True
+        first, second = most > 0, most > 1
+        for few, a, b in ((first, near[one], two[:, None]), (first, one[:, None], near[two])):
+            owners, columns = (few[:, None] & ((a > 0) & (b > 0))).nonzero()
+            pair = a[owners, columns % a.shape[1]], b[owners, columns % b.shape[1]]
+            self.pairs[kin[owners], hashed(*pair)] = True
+        kin, others = kin[second], near[one[second]]
+        for other in near[two[second]].T:  # both are near ones
+            owners, columns = ((others > 0) & (other[:, None] > 0)).nonzero()
+            self.pairs[kin[owners], hashed(others[owners, columns], other[owners])] = True
+        self._note_single(kinship, near)
+
+    def _note_single(self, kinship: _Kinship, near: Places) -> None:
+        kin, code, most = np.array(kinship.codes, dtype=np.int64).reshape(-1, 3).T
+        owners, columns = ((near[code] > 0) & (most[:, None] > 0)).nonzero()
+        kin = np.concatenate((kin, kin[owners]))
+        code = np.concatenate((code, near[code[owners], columns]))
+        writers, characters = np.array(kinship.written, dtype=np.int64).reshape(-1, 2).T
+        codes = np.unique(code)
+        self.written = np.zeros(0x10000, dtype=bool)
+        self.written[np.setdiff1d(characters, codes)] = True
+        alone = self.written.nonzero()[0]
+        self.signs = np.zeros(0x10000, dtype=np.int32)
+        self.signs[np.concatenate((codes, alone))] = np.arange(1, len(codes) + len(alone) + 1)
+        self.single = np.zeros((len(kinship), len(codes) + len(alone) + 1), dtype=np.uint8)
+        self.single[kin, self.signs[code]] = 1
+        heard = units_of(encode("".join(map(chr, alone.tolist()))))
+        self.single[:, self.signs[alone]] = self.single[:, self.signs[heard]]
+        self.single[writers, self.signs[characters]] = 1
+
+    def rates(self) -> list[float]:
+        """How often words of each kin begin at a place of ordinary talk, about."""
+        talk = plain(TALK)
+        units = units_of(encode(talk)).astype(np.int64)
+        pairs = self.pairs[:, hashed(units[:-1], units[1:])].sum(axis=1)
+        characters = units_of(talk)
+        single = self.single[:, self.signs[np.where(self.written[characters], characters, units)]]
+        by_chance = self.pairs.sum(axis=1) / HASHES + self.single.sum(axis=1) / 50
+        found: list[float] = ((pairs + single.sum(axis=1) + by_chance) / len(talk)).tolist()
+        return found
+
+
+def hashed(one: NDArray[AnyInt], two: NDArray[AnyInt]) -> NDArray[AnyInt]:
+    """A number below `HASHES` for each pair of codes."""
+    found: NDArray[AnyInt] = (one * 283 + two) & (HASHES - 1)
+    return found
+
+
+def _neighbours() -> Places:
+    """For each unit the codes easily taken for it, a row each, filled up with zeros."""
+    near = neighbours()
+    most = max(map(len, near.values()), default=1)
+    table = np.zeros((0x10000, most), dtype=np.int64)
+    for code, others in near.items():
+        table[ord(code), : len(others)] = units_of(others)
+    return table
+
+
+def _longest(item: Item) -> int:
+    return max(map(len, item.words)) if isinstance(item, Words) else 0
+
+
+def _shortest(item: Words) -> int:
+    return 0 if item.optional else min(map(len, item.words))
+
+
+def _needs_of(kinship: _Kinship, pattern: Compiled, first: int, last: int) -> Iterator[Need]:
+    """The words that must stand round the core [first, last), up to the next number."""
+    for before in (False, True):
+        items = pattern.items[:first][::-1] if before else pattern.items[last:]
+        number = next((n for n, item in enumerate(items) if isinstance(item, Builtin)), None)
+        yield from _needs(kinship, pattern, items[:number], before=before)
+
+
+def _needs(
+    kinship: _Kinship, pattern: Compiled, items: Sequence[Item], *, before: bool
+) -> Iterator[Need]:
+    """The needs of one side; a word that touches the core may be heard less well than others."""
+    syllables, own = sum(map(_longest, pattern.items)), sum(map(_longest, items))
+    low = high = touching = 0
+    gapped = commas = False
+    joint = True
+    for item in items:
+        if isinstance(item, Gap):
+            high, gapped, joint, commas = high + item.most, True, False, commas or item.soft
+        if not isinstance(item, Words):
+            continue
+        high, commas, joint = high + joint, commas or joint, True
+        if not item.optional:
+            loose = kinship.kin(pattern, item, syllables, syllables)
+            strict = kinship.kin(pattern, item, syllables, own) if gapped else loose
+            wide = _window(item, Window(strict, low, high, commas), before=before)
+            tight = _window(item, Window(loose, low, touching, commas), before=before)
+            yield Need(before, wide, wide if strict == loose else tight)
+        low, high = low + _shortest(item), high + _longest(item)
+        touching += _longest(item)
+
+
+def _window(item: Words, window: Window, *, before: bool) -> Window:
+    """The window of a word that stands so many characters from the core, on either side."""
+    kin, low, high, commas = window
+    if before:
+        return Window(kin, -high - _longest(item), -low - _shortest(item), commas)
+    return window
+
+
+def _column(needs: Sequence[Sequence[Need]], numbers: Mapping[int, int]) -> Column:
+    rows = []
+    for found in needs:
+        if not found:
+            rows.append((False, -1, 0, 0, 0, -1, 0, 0, 0))
+            continue
+        ((before, *windows),) = found
+        one, other = ((numbers[w.kin], w.low, w.high, w.commas) for w in windows)
+        rows.append((before, *one, *other))
+    table = np.array(rows, dtype=np.int64).reshape(-1, 9)
+    wide, tight = table[:, 1:5].T.copy(), table[:, 5:].T.copy()
+    return Column(table[:, 0] > 0, wide, tight, (wide == tight).all(axis=0))
+
+
+def _rarest(needs: Sequence[Need], rates: Sequence[float]) -> list[Need]:
+    """The needs that are least expected to be met by chance."""
+
+    def expected(need: Need) -> float:
+        return (need.wide.high - need.wide.low + 1) * rates[need.wide.kin]
+
+    return sorted((need for need in needs if expected(need) < COMMON), key=expected)[:NEEDS]

@@ -1,0 +1,179 @@
+"""Work out, when a pack is compiled, what the automata look for and which triggers that announces.
+
+A word of three syllables is still heard when one of them is a near one, a longer word when all of
+its beginning or of its end is.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import daachorse
+import numpy as np
+from numpy.typing import NDArray
+
+from rules.compile import Compiled
+from rules.phonetic import CODE_BASE, neighbours, readings, units_of
+from rules.plausible import REPAIRABLE, SHORT
+from rules.triggers import Cores
+
+Numbers = NDArray[np.int32]
+
+
+class Pass(NamedTuple):
+    """One automaton, and for each of its strings the triggers that it announces.
+
+    The string with number n announces `triggers` from `first[n]`, `counts[n]` of them. `offsets`
+    says where in a trigger its string stands that may have been meant; -1: it is all of it.
+    """
+
+    automaton: daachorse.CharwiseDoubleArrayAhoCorasick | None
+    first: Numbers
+    counts: Numbers
+    triggers: Numbers
+    offsets: NDArray[np.int8]
+
+
+class Sown(NamedTuple):
+    """What two passes over a text look for.
+
+    `cores` has a row for each core: its pattern, its first item, the item after its last one.
+    The triggers have their core, their `words`, parted by `PART` and closed by `END`, and their
+    codes, of which trigger n has those from `places[n]` to `places[n + 1]`.
+    """
+
+    cores: Numbers
+    core_of: Numbers
+    side: NDArray[np.bool_]
+    words: str
+    word_places: Numbers
+    codes: str
+    places: Numbers
+    characters: Pass
+    syllables: Pass
+
+
+PART = "\x1f"
+
+
+def sow(patterns: Sequence[Compiled]) -> Sown:
+    """What the automata look for on behalf of these patterns."""
+    finder, found = Cores(), _Found()
+    for n, pattern in enumerate(patterns):
+        cores = enumerate(finder.of(pattern))
+        for place, core in sorted(cores, key=lambda pair: (pair[1].first, pair[1].last)):
+            found.cores.append((n, core.first, core.last))
+            for words, text in sorted(core.spellings):
+                silent = not pattern.style.phonetic or len(text) == 1
+                if not (silent and place):
+                    found.note(words, text, silent=silent, side=place > 0)
+    return found.sown()
+
+
+class _Found:
+    """The triggers, as they are found."""
+
+    def __init__(self) -> None:
+        self.cores: list[tuple[int, int, int]] = []
+        self._words: list[str] = []
+        self._codes: list[str] = []
+        self._core_of, self._silent, self._side = array("i"), array("b"), array("b")
+        self._written: list[tuple[str, int]] = []
+
+    def note(self, words: tuple[str, ...], text: str, *, silent: bool, side: bool) -> None:
+        """Note a string of the last core, once for each way in which it may be heard."""
+        codes = readings(text)
+        for code in codes[:1] if silent else sorted(codes):
+            if silent:
+                self._written.append((text, len(self._codes)))
+            self._words.append(PART.join(words))
+            self._codes.append(code)
+            self._core_of.append(len(self.cores) - 1)
+            self._silent.append(silent)
+            self._side.append(side)
+
+    def sown(self) -> Sown:
+        """All of them."""
+        silent, side = np.array(self._silent, dtype=bool), np.array(self._side, dtype=bool)
+        texts, owners = zip(*self._written, strict=True) if self._written else ((), ())
+        heard = list(_heard(self._codes, ~silent, ~silent & ~side))
+        return Sown(
+            cores=np.array(self.cores, dtype=np.int32).reshape(-1, 3),
+            core_of=np.array(self._core_of, dtype=np.int32),
+            side=side,
+            words="".join(self._words),
+            word_places=_places(self._words),
+            codes="".join(self._codes),
+            places=_places(self._codes),
+            characters=_passed([_Signs(texts, np.array(owners, dtype=np.int32), -1)]),
+            syllables=_passed(heard),
+        )
+
+
+def _places(texts: Sequence[str]) -> Numbers:
+    places = np.zeros(len(texts) + 1, dtype=np.int32)
+    np.cumsum(np.fromiter(map(len, texts), dtype=np.int32, count=len(texts)), out=places[1:])
+    return places
+
+
+class _Signs(NamedTuple):
+    """Strings of an automaton, the trigger of each, and where in it they all stand (-1: all)."""
+
+    strings: Sequence[str]
+    triggers: Numbers
+    offset: int
+
+
+def _heard(
+    codes: Sequence[str], wanted: NDArray[np.bool_], repaired: NDArray[np.bool_]
+) -> Iterator[_Signs]:
+    """What the automaton of syllables looks for: whole triggers, and parts of the repaired ones."""
+    numbers = wanted.nonzero()[0].astype(np.int32)
+    yield _Signs([codes[n] for n in numbers.tolist()], numbers, -1)
+    lengths = np.fromiter(map(len, codes), dtype=np.int32, count=len(codes))
+    short = (repaired & (lengths == SHORT)).nonzero()[0].astype(np.int32)
+    yield from _nearly([codes[n] for n in short.tolist()], short)
+    for length in np.unique(lengths[repaired & (lengths >= REPAIRABLE)]).tolist():
+        long = (repaired & (lengths == length)).nonzero()[0].astype(np.int32)
+        part = max(SHORT, (length + 1) // 2)
+        texts = [codes[n] for n in long.tolist()]
+        yield _Signs([text[:part] for text in texts], long, 0)
+        yield _Signs([text[-part:] for text in texts], long, length - part)
+
+
+def _nearly(texts: Sequence[str], triggers: Numbers) -> Iterator[_Signs]:
+    """Words of three syllables with one of them a near one."""
+    near = neighbours()
+    most = max(map(len, near.values()), default=0)
+    table = units_of("".join(others.ljust(most, "\0") for others in near.values()))
+    units = units_of("".join(texts)).reshape(-1, SHORT)
+    for at in range(SHORT):
+        places = units[:, at].astype(np.int32) - CODE_BASE
+        known = (places >= 0) & (places < len(near))
+        others = table.reshape(-1, most)[places[known]]
+        owners, columns = others.nonzero()
+        changed = units[known][owners]
+        changed[:, at] = others[owners, columns]
+        joined = changed.tobytes().decode("utf-16-le", "surrogatepass")
+        strings = [joined[n : n + SHORT] for n in range(0, len(joined), SHORT)]
+        yield _Signs(strings, triggers[known][owners], 0)
+
+
+def _passed(found: Iterable[_Signs]) -> Pass:
+    """An automaton that finds these strings."""
+    numbers: dict[str, int] = {}
+    signs = list(found)
+    owners = np.array(
+        [numbers.setdefault(string, len(numbers)) for part in signs for string in part.strings],
+        dtype=np.int32,
+    )
+    triggers = np.concatenate([part.triggers for part in signs])
+    offsets = np.repeat(
+        np.array([part.offset for part in signs], dtype=np.int8),
+        [len(part.strings) for part in signs],
+    )
+    order = np.lexsort((offsets, triggers, offsets >= 0, owners))
+    counts = np.bincount(owners, minlength=len(numbers)).astype(np.int32)
+    automaton = daachorse.CharwiseDoubleArrayAhoCorasick(list(numbers)) if numbers else None
+    first = (counts.cumsum() - counts).astype(np.int32)
+    return Pass(automaton, first, counts, triggers[order], offsets[order])

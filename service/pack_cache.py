@@ -1,0 +1,92 @@
+"""Compiled packs, kept in the user's cache so that the next process need not compile them.
+
+A file's name follows from the pack's own files, the code of `rules` and the libraries that it
+compiles with. Nobody but the user who runs hegui may be able to write the file or its folder. What
+cannot be read, trusted or written is passed over: the pack is compiled, as without a cache.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from importlib import metadata
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+import rules
+from rules.image import ImageError, from_bytes, to_bytes
+
+KEPT = 4
+"""Files that stay when one is added: a few versions of the code may take turns on a machine."""
+
+_LIBRARIES = ("daachorse", "numpy", "opencc", "orjson", "pypinyin", "pyyaml")
+_OTHERS_WRITE = 0o022
+
+
+def compiled(files: Mapping[str, str], folder: Path | None = None) -> rules.Pack:
+    """The pack of these files (name to text), compiled or from the cache.
+
+    `folder` holds the cache; the user's own by default. Raises `rules.PackError`.
+    """
+    folder = user_cache_path("hegui") / "packs" if folder is None else folder
+    name = f"{key_of(files, Path(rules.__file__).parent)}.image"
+    pack = _read(folder, name)
+    if pack is None:
+        pack = rules.parse(files)
+        _write(folder, name, pack)
+    return pack
+
+
+def key_of(files: Mapping[str, str], code: Path) -> str:
+    """Names all that a compiled pack follows from; `code` is the folder of the compiler."""
+    total = hashlib.sha256(f"{sys.implementation.cache_tag} {sys.byteorder}".encode())
+    sources = {str(path.relative_to(code)): path.read_bytes() for path in code.rglob("*.py")}
+    used = {name: metadata.version(name).encode() for name in _LIBRARIES}
+    texts = {name: text.encode() for name, text in files.items()}
+    for part in (sources, used, texts):
+        for name, content in sorted(part.items()):
+            for piece in (name.encode(), content):
+                total.update(len(piece).to_bytes(8) + piece)
+    return total.hexdigest()
+
+
+def _read(folder: Path, name: str) -> rules.Pack | None:
+    """The pack in a file that nobody else can have written; None where there is none."""
+    with suppress(OSError, ImageError):
+        place = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+        try:
+            if _is_ours(place):
+                flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
+                with closing(os.fdopen(os.open(name, flags, dir_fd=place), "rb")) as file:
+                    if _is_ours(file.fileno()):
+                        return from_bytes(file.read())
+        finally:
+            os.close(place)
+    return None
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether the file or folder belongs to this user, and no other may write it."""
+    found = os.fstat(descriptor)
+    return found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_WRITE
+
+
+def _write(folder: Path, name: str, pack: rules.Pack) -> None:
+    """Add a file in one step, and remove the oldest ones."""
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
+            part = Path(file.name)
+            try:
+                file.write(to_bytes(pack))
+                file.close()
+                part.replace(folder / name)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+        images = sorted(folder.glob("*.image"), key=lambda path: path.stat().st_mtime)
+        for old in images[:-KEPT]:
+            old.unlink(missing_ok=True)
