@@ -13,6 +13,7 @@ from hegui.cli_access import grant, key, regulator
 from hegui.cli_admin import agency, endpoint, tenant
 from hegui.cli_gate import gate
 from hegui.cli_near_misses import near_misses
+from hegui.cli_privacy import keys, limits
 from hegui.cli_rules import rules
 from hegui.cli_vcon import vcon
 from hegui.errors import RefusedError
@@ -32,6 +33,8 @@ for group, help_text in (
     (tenant, "Lenders."),
     (agency, "Agencies of a lender, and the secrets that sign their webhooks."),
     (key, "API keys."),
+    (keys, "Keys that seal personal data: new ones, sealing anew, a new master key."),
+    (limits, "How much a lender and its agencies may ask for."),
     (regulator, "Regulators: they read what lenders grant them."),
     (grant, "Grants: what a lender lets a regulator read."),
     (endpoint, "Addresses that alerts are posted to."),
@@ -284,12 +287,13 @@ def main() -> None:
 
 def _explain(error: Exception) -> None:
     from rules import PackError
-    from service.errors import ServiceError
+    from service.errors import MasterKeyError, ServiceError
 
     if isinstance(error, PackError):
         sys.stderr.write(f"the rule pack has {len(error.problems)} problems:\n{error}\n")
         sys.exit(REFUSED)
-    if isinstance(error, ServiceError) and error.status < ServiceError.status:
+    is_told = isinstance(error, ServiceError) and error.status < ServiceError.status
+    if isinstance(error, ServiceError) and (is_told or isinstance(error, MasterKeyError)):
         fields = "".join(f"\n  {problem.field}: {problem.message}" for problem in error.errors)
         sys.stderr.write(f"{error.detail}{fields}\n")
         sys.exit(REFUSED)

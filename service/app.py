@@ -27,6 +27,7 @@ from service.api import ROUTERS
 from service.api.masked import MaskedAnswers
 from service.config import settings
 from service.errors import FieldProblem, InvalidInputError, ServiceError, UnavailableError
+from service.master_key import master_keys
 from service.together import Together
 
 PROBLEM = "application/problem+json"
@@ -66,10 +67,12 @@ _REFUSALS: dict[int | str, dict[str, Any]] = {
         (403, "Not allowed with this key."),
         (404, "There is no such thing for this caller."),
         (409, "It contradicts what is stored."),
+        (408, "The body came too slowly."),
         (411, "The length is missing."),
         (413, "The body is too large."),
         (415, "Compressed bodies are not taken."),
         (422, "The content is malformed; `errors` names the fields."),
+        (429, "The limit is used up; come back after `Retry-After` seconds."),
         (503, "Come back after `Retry-After` seconds."),
         (507, "No room is left."),
     )
@@ -157,6 +160,8 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].append((b"x-request-id", request_id))
+                for name, value in scope.get("state", {}).get("limit", {}).items():
+                    message["headers"].append((name.lower().encode(), value.encode()))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
@@ -214,6 +219,7 @@ def _describe(app: FastAPI) -> dict[str, Any]:
 @asynccontextmanager
 async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     log.configure(settings())
+    master_keys()  # without it nothing can be taken in: better told at the start
     yield
     db.dispose()
 

@@ -115,6 +115,21 @@ class Settings(BaseSettings):
     master_key_previous: SecretStr = Field(
         default=SecretStr(""), description="The master key before, while `hegui keys rewrap` runs."
     )
+    limit_requests_per_minute: int = Field(
+        default=12_000, ge=0, description="API requests of a lender and its agencies; 0: no limit."
+    )
+    limit_events_per_minute: int = Field(
+        default=240_000, ge=0, description="Webhooks of a lender's agencies; 0: no limit."
+    )
+    limit_upload_mb_per_minute: int = Field(
+        default=0, ge=0, description="Megabytes of recordings of a lender's agencies; 0: no limit."
+    )
+    upload_idle_s: float = Field(
+        default=20.0, gt=0, description="How long the next piece of a body is waited for."
+    )
+    header_timeout_s: float = Field(
+        default=20.0, gt=0, description="How long the head of a request may take to arrive."
+    )
     smtp_url: SecretStr = Field(
         default=SecretStr(""),
         description="Mail relay: smtps://name:password@host:465, smtp+starttls://… or smtp://….",

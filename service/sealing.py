@@ -105,7 +105,7 @@ def seal(tenant_id: UUID, plain: bytes, about: bytes) -> bytes:
 
 def unseal(tenant_id: UUID, sealed: bytes, about: bytes) -> bytes:
     """Open what `seal` made; raises `MasterKeyError` where it or its place was changed."""
-    key_id = UUID(bytes=bytes(sealed[len(_FORM) : _HEAD]))
+    key_id = key_of(sealed)
     ring = _rings.get(tenant_id) or load_keys(tenant_id)
     if key_id not in ring.keys:
         ring = load_keys(tenant_id, anew=True)
@@ -116,6 +116,11 @@ def unseal(tenant_id: UUID, sealed: bytes, about: bytes) -> bytes:
         return ring.keys[key_id].decrypt(nonce, bytes(rest), about)
     except InvalidTag:
         raise MasterKeyError("Sealed data was changed, or moved from its place.") from None
+
+
+def key_of(sealed: bytes) -> UUID:
+    """The key that sealed these bytes."""
+    return UUID(bytes=bytes(sealed[len(_FORM) : _HEAD]))
 
 
 def phone_digest(tenant_id: UUID, phone: str) -> str:

@@ -18,7 +18,7 @@ from hypothesis import settings as hypothesis_settings
 from starlette.testclient import TestClient
 
 from hegui.postgres import Postgres
-from service import db, sealing, signature
+from service import db, limits, sealing, signature
 from service.app import create_app
 from service.config import settings
 from service.master_key import master_keys
@@ -82,6 +82,7 @@ def sweeper(database: Database) -> Iterator[Any]:
             connection.execute(script)
             signature.forget_sources()
             sealing.forget_keys()
+            limits.forget_limits()
 
         yield sweep
 

@@ -190,10 +190,10 @@ create table rate_state (
 """
 # The generic cell rate algorithm: `arrives_at` is the time by which all that was taken would have
 # arrived at the steady rate; it may lie ahead of the clock by a burst. Takes as much of what is
-# wanted as there is room for. An agency without a limit of its own has only its lender's.
+# wanted as there is room for, and nothing where that is less than the least. An agency without a limit of its own has only its lender's.
 TAKE = """
 create function hegui_take(
-  p_tenant uuid, p_agency uuid, p_kind text, p_wanted integer,
+  p_tenant uuid, p_agency uuid, p_kind text, p_least integer, p_wanted integer,
   p_amount integer, p_period_s integer, p_burst integer,
   out taken integer, out room integer, out wait_s double precision,
   out amount integer, out period_s integer, out burst integer
@@ -224,11 +224,12 @@ begin
       and s.kind = p_kind for update;
   v_ahead := extract(epoch from v_at - v_now);
   room := greatest(0, floor(burst - v_ahead / v_each + 1e-6))::integer;
-  taken := least(p_wanted, room);
-  if taken = 0 then
-    wait_s := v_ahead + v_each - burst * v_each;
+  if room < least(p_least, burst) then
+    taken := 0;
+    wait_s := v_ahead + (least(p_least, burst) - burst) * v_each;
     return;
   end if;
+  taken := least(p_wanted, room);
   room := room - taken;
   wait_s := 0;
   update rate_state as s set arrives_at = v_at + make_interval(secs => taken * v_each)
@@ -334,7 +335,7 @@ def upgrade() -> None:
     for part in (KEYS, SEALED, ERASURE, REMAINS, ERASE, LIMITS, TAKE, TURNS_INDEX, UNLOCKED, TURNS):
         script(part)
     script(RETIE.format(before=TIE[0], after=TIE[1]))
-    fence("data_key", narrowed=NOTHING, rights="select, insert, update")
+    fence("data_key", narrowed=NOTHING, rights="select, insert, update, delete")
     fence("person_phone", narrowed=NOTHING, rights="select, insert, delete")
     fence("erasure", narrowed=NOTHING, rights="select, insert")
     fence("rate_limit", narrowed=NOTHING, rights="select, insert, update, delete")

@@ -1,6 +1,8 @@
 """All that a route may ask for: who calls, a session that sees what the caller may see, a body."""
 
-from collections.abc import Iterator
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 from uuid import UUID
 
@@ -16,12 +18,16 @@ from service.db import tenant_session
 from service.errors import (
     ForbiddenError,
     RefusedError,
+    RequestTimeoutError,
     TooLargeError,
     UnsupportedEncodingError,
 )
+from service.limits import spend
 from service.models import Actor, Scope
+from service.privacy_models import LimitKind
 from service.tenants import Principal
 
+SLOWEST_BYTES_S = 8 * 1024
 _bearer = HTTPBearer(
     auto_error=False,
     scheme_name="apiKey",
@@ -64,6 +70,7 @@ def current_principal(
     principal = open_principal(credential, wanted=under, route=route, subject_id=subject)
     request.state.tenant_id = principal.tenant_id
     request.state.principal = principal  # what `service.api.masked` goes by
+    request.state.limit = spend(principal.tenant_id, principal.agency_id, LimitKind.REQUESTS)
     return principal
 
 
@@ -162,17 +169,42 @@ def refuse_compressed(request: Request) -> None:
         raise UnsupportedEncodingError("Send the body as it is, without Content-Encoding.")
 
 
+async def body_chunks(request: Request) -> AsyncIterator[bytes]:
+    """Give the pieces of a body as they come; raises `RequestTimeoutError` where they come slowly.
+
+    Each piece has a time of its own, and all together must not trickle.
+    """
+    stream = request.stream()
+    begun, size = time.monotonic(), 0
+    while True:
+        try:
+            async with asyncio.timeout(settings().upload_idle_s):
+                chunk = await anext(stream)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise RequestTimeoutError("The next piece of the body did not come in time.") from None
+        size += len(chunk)
+        if time.monotonic() - begun > settings().upload_idle_s + size / SLOWEST_BYTES_S:
+            raise RequestTimeoutError(f"The body comes below {SLOWEST_BYTES_S} bytes a second.")
+        yield chunk
+
+
 async def read_body(request: Request) -> bytes:
     """Read a small body whole; raises `TooLargeError` as soon as it is over the limit."""
+    return await read_limited(request, settings().body_max_kb * 1024)
+
+
+async def read_limited(request: Request, limit: int) -> bytes:
+    """Read a body of up to `limit` bytes whole; raises `TooLargeError` as soon as it is over."""
     refuse_compressed(request)
-    limit = settings().body_max_kb * 1024
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise TooLargeError(f"The body may have up to {limit} bytes.")
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
+        async for chunk in body_chunks(request):
             size += len(chunk)
             if size > limit:
                 raise TooLargeError(f"The body may have up to {limit} bytes.")

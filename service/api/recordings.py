@@ -1,5 +1,6 @@
 """Where agencies put the bytes of a recording, under their SHA-256."""
 
+import math
 import re
 from base64 import b64decode
 from typing import Annotated
@@ -11,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from service import ingest
-from service.api.deps import Sender, refuse_compressed
+from service.api.deps import Sender, body_chunks, refuse_compressed
 from service.clock import now
 from service.config import settings
 from service.db import tenant_session
@@ -23,6 +24,8 @@ from service.errors import (
     RefusedError,
     TooLargeError,
 )
+from service.limits import spend
+from service.privacy_models import LimitKind
 from service.storage import Stored, Upload, store
 from service.tenants import Principal
 
@@ -65,7 +68,7 @@ async def _receive(request: Request, upload: Upload) -> None:
     """Write the body as it comes, in batches that are worth a thread's while."""
     batch = bytearray()
     try:
-        async for chunk in request.stream():
+        async for chunk in body_chunks(request):
             batch += chunk
             if len(batch) >= _BATCH_BYTES:
                 await run_in_threadpool(upload.write, bytes(batch))
@@ -129,6 +132,9 @@ async def put_recording(
     """
     assert principal.agency_id is not None
     limit = _check_headers(request, sha256)
+    size_mb = max(1, math.ceil(int(request.headers["content-length"]) / 1024 / 1024))
+    who = principal.tenant_id, principal.agency_id
+    await run_in_threadpool(spend, *who, LimitKind.UPLOAD_MB, size_mb)
     upload = store().begin(principal.tenant_id, sha256, limit)
     await run_in_threadpool(upload.__enter__)
     try:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, select
 from starlette.concurrency import run_in_threadpool
 
-from service import ingest, sealing, signature, vcon
+from service import ingest, limits, sealing, signature, vcon
 from service.api.deps import Participant, RawBody, TenantSession
 from service.api.examples import EVENTS
 from service.clock import now
@@ -22,6 +22,7 @@ from service.db import tenant_session
 from service.errors import BadSignatureError, NotFoundError
 from service.log import get
 from service.models import EventRow, InteractionRow, InteractionState
+from service.privacy_models import LimitKind
 from service.storage import store
 from service.together import Together
 from service.vcon_reading import parse_vcon
@@ -199,6 +200,9 @@ _HEADERS: list[dict[str, Any]] = [
 async def post_event(request: Request, agency_id: str, body: RawBody) -> Response:
     """Take in one event; the answer comes after the commit, and a repetition gets the same one."""
     signed = await open_envelope(request, agency_id, body)
+    who = signed.source.tenant_id, signed.source.agency_id, LimitKind.EVENTS
+    if not limits.is_free(*who):
+        request.state.limit = await run_in_threadpool(limits.spend, *who)
     entry = await _read(request, signed)
     together: Together[ingest.Entry, ingest.Accepted] = request.app.state.events
     return _receipt(signed, ingest.settle(entry, await together.submit(entry)))

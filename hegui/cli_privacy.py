@@ -1,0 +1,200 @@
+"""The commands of an operator for keys that seal personal data, and for limits."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from hegui.cli_admin import OPERATOR, VAR, DataDir, TenantId, find_tenant, read_id, show
+from hegui.errors import RefusedError
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from service.privacy_models import LimitKind
+
+keys = typer.Typer(name="keys", rich_markup_mode=None)
+limits = typer.Typer(name="limits", rich_markup_mode=None)
+
+Kind = Annotated[
+    str, typer.Argument(help="requests, events or upload_mb.", metavar="KIND", show_default=False)
+]
+AgencyOption = Annotated[
+    str | None, typer.Option("--agency", help="Only this agency; else the whole lender.")
+]
+# Another process seals with the key before for up to a minute after it is retired.
+SETTLED = timedelta(minutes=5)
+
+
+@contextmanager
+def _lender(tenant_id: str, data_dir: "DataDir") -> Iterator[tuple[UUID, "Session"]]:
+    """A session of the lender that `--tenant` names."""
+    from hegui.environment import database
+    from service.db import front_door_session, tenant_session
+
+    with database(data_dir):
+        with front_door_session() as door:
+            found = find_tenant(door, tenant_id)
+        with tenant_session(found) as session:
+            yield found, session
+
+
+def _tenants() -> list[UUID]:
+    from service.db import front_door_session
+    from service.tenants import list_tenants
+
+    with front_door_session() as door:
+        return [row.id for row in list_tenants(door)]
+
+
+@keys.command("master")
+def keys_master() -> None:
+    """Print a new master key for HEGUI_MASTER_KEY or a key file. Keep a copy apart from backups."""
+    from service.master_key import make_master_key
+
+    sys.stdout.write(make_master_key() + "\n")
+
+
+@keys.command("list")
+def keys_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
+    """Print a lender's data keys: id, purpose, master key, made, retired."""
+    from service.data_keys import list_keys
+
+    with _lender(tenant_id, data_dir) as (_, session):
+        for row in list_keys(session):
+            retired = row.retired_at.isoformat(timespec="seconds") if row.retired_at else "in use"
+            made = row.created_at.isoformat(timespec="seconds")
+            sys.stdout.write(f"{row.id}  {row.purpose}  {row.master}  {made}  {retired}\n")
+
+
+@keys.command("rotate")
+def keys_rotate(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
+    """Make a lender's new data key; `hegui keys reseal` then seals the old events with it."""
+    from service.data_keys import rotate_key
+
+    with _lender(tenant_id, data_dir) as (tenant, session):
+        made = rotate_key(session, tenant_id=tenant, by=OPERATOR)
+    show(data_key=made)
+
+
+@keys.command("reseal")
+def keys_reseal(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
+    """Seal a lender's events under its newest data key, and delete the old keys.
+
+    A key that was retired in the last five minutes stays: run it once more after that.
+    """
+    from hegui.environment import database
+    from service import sealing
+    from service.clock import now
+    from service.data_keys import drop_unused, reseal
+    from service.db import front_door_session, tenant_session
+
+    with database(data_dir):
+        with front_door_session() as door:
+            tenant = find_tenant(door, tenant_id)
+        sealing.load_keys(tenant, anew=True)
+        count, after, more = 0, None, True
+        while more:
+            with tenant_session(tenant) as session:
+                batch = reseal(session, tenant_id=tenant, after=after)
+            count, after, more = count + batch.count, batch.after, batch.after is not None
+        with tenant_session(tenant) as session:
+            dropped = drop_unused(session, tenant_id=tenant, before=now() - SETTLED, by=OPERATOR)
+    show(resealed=count, keys_dropped=dropped)
+
+
+@keys.command("rewrap")
+def keys_rewrap(data_dir: DataDir = VAR) -> None:
+    """Wrap all data keys under the master key in use; HEGUI_MASTER_KEY_PREVIOUS opens them."""
+    from hegui.environment import database
+    from service.data_keys import rewrap
+    from service.db import tenant_session
+
+    with database(data_dir):
+        count = 0
+        for tenant in _tenants():
+            with tenant_session(tenant) as session:
+                count += rewrap(session, tenant_id=tenant)
+    show(rewrapped=count)
+
+
+@limits.command("list")
+def limits_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
+    """Print the limits of a lender and its agencies; `default` where none is set."""
+    from service.limits import default_limit, list_limits
+    from service.privacy_models import LimitKind
+
+    with _lender(tenant_id, data_dir) as (_, session):
+        rows = list_limits(session)
+        for kind in LimitKind:
+            own = [row for row in rows if row.kind == kind]
+            if all(row.agency_id is not None for row in own):
+                limit = default_limit(kind)
+                told = f"{limit.amount} in {limit.period_s} s, burst {limit.burst}"
+                sys.stdout.write(
+                    f"{kind.value}  lender  {told if limit.amount else 'none'}  default\n"
+                )
+            for row in own:
+                sys.stdout.write(
+                    f"{kind.value}  {row.agency_id or 'lender'}"
+                    f"  {row.amount} in {row.period_s} s, burst {row.burst}\n"
+                )
+
+
+@limits.command("set")
+def limits_set(
+    kind: Kind,
+    amount: Annotated[int, typer.Argument(help="How many.", show_default=False)],
+    tenant_id: TenantId,
+    period_s: Annotated[int, typer.Option("--period", help="In so many seconds.")] = 60,
+    burst: Annotated[
+        int | None, typer.Option("--burst", help="So many at once.  [default: a sixth]")
+    ] = None,
+    agency: AgencyOption = None,
+    data_dir: DataDir = VAR,
+) -> None:
+    """Limit a lender, or one of its agencies; a quota is a limit with a long period (86400)."""
+    from service.limits import Limit, set_limit
+
+    wish = Limit(amount, period_s, burst if burst is not None else max(1, amount // 6))
+    with _lender(tenant_id, data_dir) as (tenant, session):
+        set_limit(
+            session,
+            tenant_id=tenant,
+            agency_id=read_id(agency, "--agency") if agency else None,
+            kind=_kind(kind),
+            limit=wish,
+            by=OPERATOR,
+        )
+    show(kind=kind, amount=wish.amount, period_s=wish.period_s, burst=wish.burst)
+
+
+@limits.command("clear")
+def limits_clear(
+    kind: Kind, tenant_id: TenantId, agency: AgencyOption = None, data_dir: DataDir = VAR
+) -> None:
+    """Take a limit away, so that the default counts again."""
+    from service.limits import clear_limit
+
+    with _lender(tenant_id, data_dir) as (tenant, session):
+        clear_limit(
+            session,
+            tenant_id=tenant,
+            agency_id=read_id(agency, "--agency") if agency else None,
+            kind=_kind(kind),
+            by=OPERATOR,
+        )
+    show(kind=kind, cleared="yes")
+
+
+def _kind(text: str) -> "LimitKind":
+    from service.privacy_models import LimitKind
+
+    try:
+        return LimitKind(text)
+    except ValueError:
+        raise RefusedError(f"KIND: {text} is none of {', '.join(LimitKind)}") from None
