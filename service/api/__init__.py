@@ -18,6 +18,7 @@ from service.api import (
     parameters,
     recordings,
     reports,
+    review_samples,
     reviews,
     speech,
     webhooks,
@@ -40,6 +41,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     endpoints.router,
     alerts.router,
     reviews.router,
+    review_samples.router,
     disputes.router,
     health.router,
 )
