@@ -126,7 +126,7 @@ def _refuse_wish(session: Session, tenant_id: UUID | None, wish: KeyWish) -> Non
     elif wish.agency_id is not None and not _is_agency(session, wish.agency_id):
         problems.append(FieldProblem("agency_id", "is not an agency of this lender"))
     if wish.actor is Actor.REGULATOR and (tenant_id is not None or wish.regulator_id is None):
-        problem = "a regulator's key is made by the operator: hegui regulator key"
+        problem = "a regulator's key is made by the operator: hegui key add --regulator ID"
         problems.append(FieldProblem("actor", problem))
     if wish.expires_at is not None and wish.expires_at <= now():
         problems.append(FieldProblem("expires_at", "must lie in the future"))

@@ -20,12 +20,13 @@ def export_vcon(
     *,
     period: Period | None = None,
     to: Actor = Actor.LENDER,
+    is_masked: bool = False,
     has_audio: bool = False,
 ) -> dict[str, Any]:
     """The interaction with its words and current verdict; with `has_audio` the bytes we hold too.
 
-    A regulator's copy has no numbers and names of those reached, an agency's none of the lender's
-    own words for the speech engine. Raises `NotFoundError` where it is not there for this caller.
+    A masked copy has no numbers and names of those reached, an agency's none of the lender's own
+    words for the speech engine. Raises `NotFoundError` where it is not there for this caller.
     """
     detail = get_interaction(session, interaction_id, period=period)
     event = open_event(detail.event)
@@ -40,7 +41,7 @@ def export_vcon(
             engine=engine,
             verdict=_verdict(detail),
             audio=_audio(detail) if has_audio else None,
-            is_masked=to is Actor.REGULATOR,
+            is_masked=is_masked,
         )
     )
 

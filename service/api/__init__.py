@@ -20,6 +20,7 @@ from service.api import (
     reports,
     review_samples,
     reviews,
+    samples,
     speech,
     webhooks,
 )
@@ -38,6 +39,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     admin.router,
     access.router,
     grants.router,
+    samples.router,
     endpoints.router,
     alerts.router,
     reviews.router,

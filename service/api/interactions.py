@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from service import read, vcon
+from service.access_models import GrantField
 from service.api.deps import TenantSession
 from service.api.reading import (
     CurrentView,
@@ -21,6 +22,7 @@ from service.api.shapes import (
     VerdictList,
     VerdictOut,
 )
+from service.grants import require_field
 from service.models import Actor
 from service.vcon_export import export_vcon
 
@@ -64,6 +66,7 @@ def get_transcript(
     session: TenantSession, view: CurrentView, interaction: InteractionKey
 ) -> TranscriptOut:
     """Show what was said: the sender's transcript, or what the speech engine heard."""
+    require_field(view.principal, GrantField.TRANSCRIPTS)
     row, segments = read.get_transcript(session, interaction, period=view.period)
     to_agency = view.principal.actor is Actor.AGENCY
     return TranscriptOut.of(interaction, row, segments, to_agency=to_agency)
@@ -77,7 +80,14 @@ class VconResponse(JSONResponse):
 
 @router.get("/{interaction}/vcon", response_class=VconResponse)
 def get_vcon(session: TenantSession, view: CurrentView, interaction: InteractionKey) -> Response:
-    """Give one interaction as a vCon; a regulator's has no numbers and names of those reached."""
-    actor = view.principal.actor
-    found = export_vcon(session, interaction, period=view.period, to=actor)
+    """Give one interaction as a vCon; to whom may not see them without numbers and names."""
+    require_field(view.principal, GrantField.TRANSCRIPTS)
+    caller = view.principal
+    found = export_vcon(
+        session,
+        interaction,
+        period=view.period,
+        to=caller.actor,
+        is_masked=not caller.sees_personal,
+    )
     return VconResponse(found)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -12,8 +11,17 @@ from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.masking import mask_document
-from service.models import Actor, Scope
-from tests.factories import Lender, Sender, make_call, make_case, make_key, make_sms, post_event
+from service.models import Scope
+from tests.factories import (
+    Lender,
+    Sender,
+    make_call,
+    make_case,
+    make_key,
+    make_regulator,
+    make_sms,
+    post_event,
+)
 
 NAME, CONTACT, COLLECTOR = "欧阳金丝雀", "皇甫信鸽", "司徒信天翁"
 PHONE, OTHER = "+8613900017654", "+8613700026543"
@@ -91,14 +99,9 @@ def read(answer: Any) -> str:
 def test_no_route_shows_a_person_to_who_may_not_see_it(
     client: TestClient, lender: Lender, agency: Sender, told: None, who: str
 ) -> None:
-    wish: dict[str, Any] = {"actor": Actor.LENDER, "scope": Scope.READ}
-    if who == "regulator":
-        span = {
-            "period_from": datetime(2026, 1, 1, tzinfo=UTC),
-            "period_to": datetime(2027, 1, 1, tzinfo=UTC),
-        }
-        wish = {"actor": Actor.REGULATOR, **span}
-    auth = {"authorization": f"Bearer {make_key(lender, **wish).token}"}
+    viewer = make_key(lender, scope=Scope.READ)
+    key = make_regulator(lender) if who == "regulator" else viewer
+    auth = {"authorization": f"Bearer {key.token}"}
     items = client.get("/v1/interactions", headers=lender.auth).json()["items"]
     call = next(item for item in items if item["interaction_id"] == "C-1")
     values = {"interaction": call["id"], "agency_id": str(agency.id), "agency": str(agency.id)}
