@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from sqlmodel import Session, col, select
 
 from service.audit import add_entry
 from service.call_lists import ZONE, CallRow, Manifest
-from service.completeness import RULES, Arrived, Found, Listed, Result, reconcile
+from service.completeness import RULES, Arrived, Found, Listed, reconcile
 from service.completeness_models import (
     CallList,
     CallListRow,
@@ -149,10 +149,11 @@ def _replace_rows(
 
 def reconcile_day(
     session: Session, *, tenant_id: UUID, agency_id: UUID, day: date, now: datetime
-) -> Result:
+) -> CompletenessDay:
     """Compare a day's list with what is here now; faults that are gone are marked as resolved.
 
-    Doing it again changes nothing. Raises `NotFoundError` where that day has no list.
+    Gives the day's figure. Doing it again changes nothing. Raises `NotFoundError` where that day
+    has no list.
     """
     if session.get(CallList, (tenant_id, agency_id, day)) is None:
         raise NotFoundError("There is no list of that day.")
@@ -174,7 +175,7 @@ def reconcile_day(
         .values(tenant_id=tenant_id, agency_id=agency_id, day=day, **values)
         .on_conflict_do_update(index_elements=["tenant_id", "agency_id", "day"], set_=values)
     )
-    return result
+    return session.get_one(CompletenessDay, (tenant_id, agency_id, day), populate_existing=True)
 
 
 def due_days(session: Session, *, now: datetime) -> list[tuple[UUID, date]]:
@@ -245,6 +246,11 @@ def list_faults(
     ).all()
     last = rows[limit - 1] if len(rows) > limit else None
     return Page(rows[:limit], make_cursor(last.found_at, last.id) if last else None)
+
+
+def narrow(filters: Filters, *, kind: Fault | None, is_open: bool | None) -> Filters:
+    """The same filters for faults of one kind or state."""
+    return replace(filters, kind=kind, is_open=is_open)
 
 
 def told_digest(faults: Iterable[CompletenessFinding]) -> str:

@@ -11,6 +11,7 @@ ServiceError                      500  internal
 │   ├── LengthRequiredError       411  length_required
 │   ├── TooLargeError             413  too_large
 │   ├── UnsupportedEncodingError  415  unsupported_encoding
+│   ├── RangeError                416  range_not_satisfiable
 │   ├── LimitedError              429  limited
 │   └── InvalidInputError         422  invalid_input
 │       └── DigestMismatchError   422  digest_mismatch
@@ -177,6 +178,22 @@ class LimitedError(RefusedError):
     def headers(self) -> dict[str, str]:
         """Say when to come back, and what the limit is."""
         return {"Retry-After": str(max(1, math.ceil(self.wait_s))), **self.policy}
+
+
+class RangeError(RefusedError):
+    """The range that was asked for holds no byte."""
+
+    status = 416
+    code = "range_not_satisfiable"
+    title = "Range not satisfiable"
+
+    def __init__(self, *, size: int) -> None:
+        super().__init__(f"The recording has {size} bytes.")
+        self.size = size
+
+    def headers(self) -> dict[str, str]:
+        """Say how long the whole is."""
+        return {"Content-Range": f"bytes */{self.size}"}
 
 
 class InvalidInputError(RefusedError):

@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from service.audit import add_entry
 from service.errors import ConflictError, ForbiddenError, NotFoundError
 from service.jobs import Job, enqueue
-from service.models import RecordingRow
+from service.models import ApiKey, RecordingRow
 from service.read import Page, make_cursor, read_cursor
 from service.retention import clock_flaw, orphan_until, raise_dates, required_until
 from service.retention_models import ItemState, PurgeItem, PurgeRun, PurgeState
@@ -77,7 +77,7 @@ def plan_purge(
     run = PurgeRun(
         tenant_id=tenant_id,
         planned_at=now,
-        planned_by=by,
+        planned_by=person_of(session, by),
         ready_at=now + cooling,
         listed=len(due),
         list_sha256=digest_of(row.sha256 for row in due),
@@ -89,7 +89,7 @@ def plan_purge(
         for row in due
     )
     details = {"listed": run.listed, "list_sha256": run.list_sha256}
-    _note(session, run, by, "purge_planned", details)
+    _note(session, run, run.planned_by, "purge_planned", details)
     return run
 
 
@@ -102,6 +102,7 @@ def approve_purge(
     or being heard by now is kept. Raises `NotFoundError`, `ForbiddenError` or `ConflictError`.
     """
     run = _locked(session, run_id)
+    by = person_of(session, by, before=run.planned_at)
     _refuse_approval(run, list_sha256=list_sha256, by=by, now=now)
     _see_clock(session)
     rows = session.exec(select(PurgeItem).where(col(PurgeItem.run_id) == run.id)).all()
@@ -299,6 +300,14 @@ def get_purge(session: Session, run_id: UUID) -> PurgeRun:
     return run
 
 
+def certificate_of(session: Session, run_id: UUID) -> tuple[dict[str, Any], str]:
+    """The certificate of a run and its digest; raises `NotFoundError`, `ConflictError` before."""
+    run = get_purge(session, run_id)
+    if run.certificate is None or run.certificate_sha256 is None:
+        raise ConflictError("The run has not ended yet.", code="purge_not_done")
+    return run.certificate, run.certificate_sha256
+
+
 def count_items(session: Session, run_id: UUID) -> dict[str, int]:
     """How many recordings of a run are in each state."""
     rows = session.exec(
@@ -330,6 +339,24 @@ def list_items(
     if after is not None:
         query = query.where(col(PurgeItem.sha256) > after)
     return session.exec(query.order_by(col(PurgeItem.sha256)).limit(limit)).all()
+
+
+def person_of(session: Session, by: str, *, before: datetime | None = None) -> str:
+    """Name who acts: a key by the first of its rotations, anything else by its own name.
+
+    Raises `ForbiddenError` for a key that was made after `before`: nobody becomes a second person
+    by making keys.
+    """
+    key = session.exec(select(ApiKey).where(col(ApiKey.key_id) == by)).one_or_none()
+    if key is None:
+        return by
+    root = session.exec(select(ApiKey).where(col(ApiKey.id) == (key.root_id or key.id))).one()
+    if before is not None and root.created_at >= before:
+        raise ForbiddenError(
+            "This key was made after the run was planned; an older one has to approve.",
+            code="approver_too_new",
+        )
+    return root.key_id
 
 
 def _refuse_approval(run: PurgeRun, *, list_sha256: str, by: str, now: datetime) -> None:

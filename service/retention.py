@@ -3,6 +3,7 @@
 A date is only ever raised, here by code and in the database by a trigger.
 """
 
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from sqlmodel import Session, col, select
 from rules.events import LenderType, Product
 from rules.retention import add_years, floor_years
 from service.config import settings
+from service.errors import FieldProblem, InvalidInputError
 from service.models import RecordingRow
 from service.parameters import Setting, in_force, list_settings
 from service.retention_models import RecordingUse
@@ -43,7 +45,7 @@ _SUMMARY = text(
     " count(*) filter (where purged_at is null and retain_until <= :now"
     " and not hegui_is_held(tenant_id, sha256)) as past,"
     " count(purged_at) as purged,"
-    " coalesce(sum(size_bytes) filter (where purged_at is null), 0)::bigint as bytes,"
+    " coalesce(sum(size_bytes) filter (where purged_at is null), 0)::bigint as size_bytes,"
     " min(retain_until) filter (where purged_at is null) as earliest_until"
     " from recording"
 )
@@ -212,14 +214,32 @@ def vouch_for_clock(session: Session, *, by: str) -> None:
     session.connection().execute(_TICK, {"by": by})
 
 
-def list_past(
-    session: Session, *, now: datetime, after: tuple[datetime, str] | None = None, limit: int
-) -> list[Past]:
-    """Recordings past their date, the longest overdue first; `after` is the last one of before."""
-    values = {
-        "now": now,
-        "limit": limit,
-        "after_until": after[0] if after else None,
-        "after_sha256": after[1] if after else "",
-    }
-    return [Past(*row) for row in session.connection().execute(_PAST, values).all()]
+def page_past(
+    session: Session, *, now: datetime, cursor: str | None, limit: int
+) -> tuple[list[Past], str | None]:
+    """A page of the recordings past their date, the longest overdue first, and the next cursor."""
+    until, sha256 = _read_place(cursor) if cursor else (None, "")
+    values = {"now": now, "limit": limit + 1, "after_until": until, "after_sha256": sha256}
+    rows = [Past(*row) for row in session.connection().execute(_PAST, values).all()]
+    last = rows[limit - 1] if len(rows) > limit else None
+    return rows[:limit], _make_place(last) if last else None
+
+
+def _make_place(row: Past) -> str:
+    text_ = f"{row.retain_until.isoformat()} {row.sha256}"
+    return urlsafe_b64encode(text_.encode()).decode().rstrip("=")
+
+
+def _read_place(cursor: str) -> tuple[datetime, str]:
+    try:
+        text_ = b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        moment, _, sha256 = text_.decode().partition(" ")
+        found = datetime.fromisoformat(moment)
+        if found.tzinfo is None:
+            raise ValueError(cursor)  # noqa: TRY301  one answer for every bad cursor
+    except ValueError as error:
+        raise InvalidInputError(
+            "The cursor is not one that this service gave.",
+            errors=(FieldProblem("cursor", "take it from next_cursor of the page before"),),
+        ) from error
+    return found, sha256

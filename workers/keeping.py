@@ -8,7 +8,6 @@ from sqlalchemy.exc import DBAPIError
 
 from service import log, purge
 from service.clock import now
-from service.completeness_models import CompletenessDay
 from service.completeness_store import due_days, open_faults, reconcile_day
 from service.config import settings
 from service.db import front_door_session, tenant_session
@@ -72,9 +71,8 @@ def reconcile_lists(tenant_id: UUID) -> int:
     for agency_id, day in due:
         moment = now()
         with tenant_session(tenant_id) as session:
-            reconcile_day(session, tenant_id=tenant_id, agency_id=agency_id, day=day, now=moment)
-            figure = session.get_one(
-                CompletenessDay, (tenant_id, agency_id, day), populate_existing=True
+            figure = reconcile_day(
+                session, tenant_id=tenant_id, agency_id=agency_id, day=day, now=moment
             )
             faults = open_faults(session, agency_id, day)
             base_url = settings().public_base_url

@@ -485,10 +485,11 @@ def upgrade() -> None:
     fence("hold", narrowed=NOTHING, rights="select, insert, update")
     fence("purge_run", narrowed=NOTHING, rights="select, insert, update")
     fence("purge_item", narrowed=NOTHING, rights="select, insert, update")
-    fence("call_list", narrowed=BY_COLUMN, rights="select, insert, update")
+    of_agency = "hegui_granted_agency(tenant_id, agency_id)"
+    fence("call_list", narrowed=BY_COLUMN, rights="select, insert, update", regulators=of_agency)
     fence("call_list_row", narrowed=BY_COLUMN, rights="select, insert, delete")
-    fence("completeness_day", narrowed=BY_COLUMN, rights="select, insert, update")
-    fence("completeness_finding", narrowed=BY_COLUMN, rights="select, insert, update")
+    for table in ("completeness_day", "completeness_finding"):
+        fence(table, narrowed=BY_COLUMN, rights="select, insert, update", regulators=of_agency)
     fence("agency_endpoint", narrowed=BY_COLUMN, rights="select, insert, update, delete")
     fence("notice", narrowed=NOTHING, rights="select, insert, update")
     op.execute(f"grant select, insert, delete on clock_tick to {APP}")

@@ -8,6 +8,7 @@ from service.api import (
     agencies,
     alerts,
     checks,
+    completeness,
     disputes,
     endpoints,
     findings,
@@ -18,6 +19,7 @@ from service.api import (
     parameters,
     recordings,
     reports,
+    retention,
     review_samples,
     reviews,
     samples,
@@ -45,5 +47,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     reviews.router,
     review_samples.router,
     disputes.router,
+    retention.router,
+    completeness.router,
     health.router,
 )

@@ -1,5 +1,7 @@
 """Whether the process lives, whether it can work, and its counters."""
 
+from typing import Literal
+
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
 from pydantic import BaseModel
@@ -8,6 +10,7 @@ from service import db
 from service.clock import now
 from service.errors import UnavailableError
 from service.read import read_heartbeats
+from service.storage import retention_proof
 
 router = APIRouter(tags=["health"])
 _AGE = Gauge("hegui_heartbeat_age_seconds", "Since a periodic step last ran, by step.", ["step"])
@@ -31,6 +34,28 @@ def get_readiness() -> HealthOut:
     if not db.is_ready():
         raise UnavailableError("The database has no schema yet; run the migrations.")
     return HealthOut()
+
+
+class RetentionHealthOut(BaseModel):
+    """Whether the store was seen to refuse early removal."""
+
+    state: Literal["proven", "unproven"]
+    store: str
+    detail: str
+
+
+class DeploymentOut(HealthOut):
+    """How this deployment stands."""
+
+    retention: RetentionHealthOut
+
+
+@router.get("/v1/health", summary="How does this deployment stand?")
+def get_deployment() -> DeploymentOut:
+    """Say whether recordings are provably kept: a canary is put under lock, and tried."""
+    proof = retention_proof()
+    found = RetentionHealthOut(state=proof.state, store=proof.store, detail=proof.detail)
+    return DeploymentOut(retention=found)
 
 
 @router.get("/metrics", summary="Counters for Prometheus", include_in_schema=False)

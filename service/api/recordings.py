@@ -1,18 +1,19 @@
-"""Where agencies put the bytes of a recording, under their SHA-256."""
+"""Where agencies put the bytes of a recording under their SHA-256, and where they are played."""
 
 import math
 import re
 from base64 import b64decode
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from service import ingest
-from service.api.deps import Sender, body_chunks, refuse_compressed
+from service.api.deps import CurrentPrincipal, Sender, body_chunks, refuse_compressed
 from service.clock import now
 from service.config import settings
 from service.db import tenant_session
@@ -21,11 +22,14 @@ from service.errors import (
     FieldProblem,
     InvalidInputError,
     LengthRequiredError,
+    RangeError,
     RefusedError,
     TooLargeError,
 )
 from service.limits import spend
+from service.playback import find_recording
 from service.privacy_models import LimitKind
+from service.ranges import UnsatisfiableRangeError, read_range
 from service.storage import Stored, Upload, store
 from service.tenants import Principal
 
@@ -93,6 +97,63 @@ def _note(principal: Principal, agency_id: UUID, sha256: str, stored: Stored) ->
             )
 
     return ingest.patiently(work)
+
+
+_BYTES: dict[str, Any] = {
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+}
+
+
+@router.head("/v1/recordings/{sha256}", include_in_schema=False)
+@router.get(
+    "/v1/recordings/{sha256}",
+    summary="Play a recording",
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "The whole recording.", **_BYTES},
+        206: {"description": "The part that `Range` asks for.", **_BYTES},
+        416: {"description": "The range lies past the end; `Content-Range` has the length."},
+    },
+)
+def get_recording(
+    request: Request,
+    principal: CurrentPrincipal,
+    sha256: Annotated[str, Path(description="SHA-256 of the bytes, hex.", max_length=128)],
+    wanted: Annotated[
+        str | None, Header(alias="Range", description="One range of bytes.", max_length=100)
+    ] = None,
+    if_range: Annotated[
+        str | None, Header(alias="If-Range", description="The entity tag.", max_length=100)
+    ] = None,
+) -> Response:
+    """Give the bytes as they came, whole or in part, to callers who may hear the contact.
+
+    A lender's readers may not: voices cannot be masked. An agency hears its own contacts, a
+    regulator what its grant opens. The first bytes of each playing are written down.
+    """
+    held = find_recording(principal, sha256)
+    etag = f'"{sha256}"'
+    try:
+        part = read_range(wanted, if_range, size=held.size_bytes, etag=etag)
+    except UnsatisfiableRangeError:
+        raise RangeError(size=held.size_bytes) from None
+    headers = {
+        "accept-ranges": "bytes",
+        "etag": etag,
+        "cache-control": "private, no-store",
+        "content-length": str(part.length if part else held.size_bytes),
+        "content-disposition": f'attachment; filename="{sha256}"',
+        "x-content-type-options": "nosniff",
+    }
+    if part is not None:
+        headers["content-range"] = f"bytes {part.first}-{part.last}/{held.size_bytes}"
+    status = 206 if part else 200
+    media = "application/octet-stream"
+    if request.method == "HEAD" or held.size_bytes == 0:
+        return Response(status_code=status, headers=headers, media_type=media)
+    span = (part.first, part.last) if part else (0, None)
+    chunks = store().read(principal.tenant_id, sha256, *span)
+    return StreamingResponse(chunks, status_code=status, headers=headers, media_type=media)
 
 
 @router.put(

@@ -1,6 +1,7 @@
 """The neighbour test: another lender's ids do not exist, on any route, byte for byte."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -22,6 +23,7 @@ from tests.factories import (
     post_event,
     put_recording,
 )
+from tests.retention import keep_bytes, tick
 
 ROUTES = sorted(
     (path, method.upper())
@@ -31,9 +33,17 @@ ROUTES = sorted(
 )
 # Their ids are no secret of a tenant's: a webhook answers 401 to all but the right signature, and
 # a recording's address is the hash of bytes that the caller itself brings.
-OWN_TESTS = {("/v1/webhooks/{agency_id}", "POST"), ("/v1/recordings/{sha256}", "PUT")}
+OWN_TESTS = {
+    ("/v1/webhooks/{agency_id}", "POST"),
+    ("/v1/recordings/{sha256}", "PUT"),
+    ("/v1/recordings/{sha256}", "GET"),  # tests/api/test_playback.py
+    ("/v1/call-lists/{agency_id}/{day}", "PUT"),  # tests/api/test_completeness.py
+}
 # A body that is whole, so that the id alone decides.
 BODIES: dict[str, dict[str, Any]] = {
+    "/v1/agencies/{agency_id}/endpoint": {"url": "https://agency.example.com/"},
+    "/v1/holds/{hold}/release": {"reason": "x"},
+    "/v1/purges/{purge_run}/approve": {"list_sha256": "0" * 64},
     "/v1/keys/{key}/rotate": {},
     "/v1/interactions/{interaction}/unmask": {"reason": "x"},
     "/v1/endpoints/{endpoint}": {"active": True},
@@ -92,7 +102,16 @@ def world(client: TestClient) -> World:
         "/v1/endpoints", json={"url": "https://alerts.example.com/"}, headers=lender.auth
     )
     [item] = client.get("/v1/interactions", headers=lender.auth).json()["items"]
+    hold = client.post(
+        "/v1/holds", json={"reason": "x", "case_id": "K-1"}, headers=lender.auth
+    ).json()
+    tick()
+    past = datetime.now(UTC) - timedelta(days=9000)
+    keep_bytes(agency, b"long ago", at=past)
+    purge = client.post("/v1/purges", headers=lender.auth).json()
     ids = {
+        "hold": hold["id"],
+        "purge_run": purge["id"],
         "interaction": item["id"],
         "receipt": receipt,
         "agency_id": str(agency.id),
