@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import opencc
+from faster_whisper.vad import get_vad_model
 from numpy.typing import NDArray
 
 from hegui.evaluation.cer import distance
@@ -95,7 +96,8 @@ def channels(path: Path) -> list[NDArray[np.float32]]:
 def ours(engine: str) -> Callable[[Path], Hearing]:
     def prepare(path: Path) -> Hearing:
         get_engine(engine)
-        # Tables of sounds are read once a process, like the model.
+        # The voice model and the tables of sounds are loaded once a process, like the model.
+        get_vad_model()
         leaning("您好")
 
         def hear() -> Texts:

@@ -91,10 +91,15 @@ class Mono:
         low, high = wilson(self.wrong, self.turns)
         return {
             "eval": "mono",
-            **{key: round(v, 2) if isinstance(v, float) else v for key, v in asdict(self).items()},
+            **{
+                k: round(float(v), 2) if isinstance(v, float) else v
+                for k, v in asdict(self).items()
+            },
             "wrong_share": round(self.wrong / max(1, self.turns), 4),
             "wrong_95": [round(low, 4), round(high, 4)],
-            "wrong_voice_share": round(self.wrong_voice_seconds / max(1, self.speech_seconds), 4),
+            "wrong_voice_share": round(
+                float(self.wrong_voice_seconds / max(1, self.speech_seconds)), 4
+            ),
             "cpu_per_call_second": round(self.cpu_seconds / max(1, self.call_seconds), 4),
         }
 

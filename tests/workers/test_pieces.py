@@ -145,6 +145,30 @@ def test_pieces_and_progress_go_when_the_hearing_ends(
     assert (found["progress"], found["progress_at"]) == (None, None)
 
 
+def test_an_event_that_changes_only_who_speaks_is_heard_anew(
+    client: TestClient, lender: Lender, agency: Sender, work: Hearing, call: dict[str, Any]
+) -> None:
+    with tenant_session(lender.id) as session:
+        store_transcript(session, work, heard(), now=now())
+    turned = make_recording(AUDIO, speakers=["party", "collector"])
+    again = {**call, "timestamp": "2026-06-04T11:00:00+08:00"}
+    later = {
+        **call,
+        "timestamp": "2026-06-04T12:00:00+08:00",
+        "data": {**call["data"], "recording": turned},
+    }
+
+    assert post_event(client, agency, again).status_code == 202
+    assert shown(client, lender)["state"] == "transcribed"
+    assert post_event(client, agency, later).status_code == 202
+
+    assert shown(client, lender)["state"] == "transcribing"
+    anew = claim(lender)
+    assert anew.speakers == ("party", "collector")
+    with pytest.raises(LostLeaseError), tenant_session(lender.id) as session:
+        store_transcript(session, work, heard(), now=now())
+
+
 def heard() -> Heard:
     word = Word(text="您好", start=0.5, end=1.0, probability=0.9)
     said = Segment(speaker=Speaker.COLLECTOR, start=0, end=2, text="您好", words=(word,))

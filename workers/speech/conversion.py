@@ -1,5 +1,6 @@
-"""Converts Whisper weights from CTranslate2's model.bin to a checkpoint of openai-whisper."""
+"""Reads Whisper weights from CTranslate2's model.bin for engines that do not load it."""
 
+import mmap
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from workers.speech.encoder import HalfEncoder
+
+SIDES = ("encoder", "decoder")
 FORMAT_VERSION = 6
 SPEC = "WhisperSpec"
 DTYPES = {0: "<f4", 1: "<i1", 2: "<i2", 3: "<i4", 4: "<f2"}
@@ -43,9 +47,22 @@ class _Reader:
 
 def convert(source: Path, target: Path) -> None:
     """Write the checkpoint for the float model.bin at `source`; raise `ConversionError`."""
-    arrays = _read_arrays(memoryview(source.read_bytes()))
-    state = dict(_state(arrays))
+    arrays = _read_arrays(_mapped(source))
+    state = {name: tensor for side in SIDES for name, tensor in _state(arrays, side)}
     torch.save({"dims": _dims(arrays), "model_state_dict": state}, target)
+
+
+def half_encoder(source: Path) -> HalfEncoder:
+    """Return the encoder of the float model.bin at `source`; raise `ConversionError`."""
+    arrays = _read_arrays(_mapped(source))
+    dims = _dims(arrays)
+    state = {name: tensor.float() for name, tensor in _state(arrays, "encoder")}
+    return HalfEncoder(state, layers=dims["n_audio_layer"], heads=dims["n_audio_head"])
+
+
+def _mapped(source: Path) -> memoryview:
+    with source.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _read_arrays(data: memoryview) -> Arrays:
@@ -96,18 +113,17 @@ def _layers(arrays: Arrays, side: str) -> int:
     return len(found - {"layer_norm"})
 
 
-def _state(arrays: Arrays) -> Iterator[tuple[str, torch.Tensor]]:
-    for conv in ("conv1", "conv2"):
-        yield f"encoder.{conv}.weight", _float(arrays, f"encoder/{conv}/weight")
-        yield f"encoder.{conv}.bias", _float(arrays, f"encoder/{conv}/bias")
-    yield "decoder.token_embedding.weight", _float(arrays, "decoder/embeddings/weight")
-    yield from _norm(arrays, "encoder/layer_norm", "encoder.ln_post")
-    yield from _norm(arrays, "decoder/layer_norm", "decoder.ln")
-    for side in ("encoder", "decoder"):
-        positions = _float(arrays, f"{side}/position_encodings/encodings")
-        yield f"{side}.positional_embedding", positions
-        for layer in range(_layers(arrays, side)):
-            yield from _block(arrays, f"{side}/layer_{layer}", f"{side}.blocks.{layer}")
+def _state(arrays: Arrays, side: str) -> Iterator[tuple[str, torch.Tensor]]:
+    if side == "encoder":
+        yield from _linear(arrays, "encoder/conv1", "encoder.conv1")
+        yield from _linear(arrays, "encoder/conv2", "encoder.conv2")
+        yield from _norm(arrays, "encoder/layer_norm", "encoder.ln_post")
+    else:
+        yield "decoder.token_embedding.weight", _float(arrays, "decoder/embeddings/weight")
+        yield from _norm(arrays, "decoder/layer_norm", "decoder.ln")
+    yield f"{side}.positional_embedding", _float(arrays, f"{side}/position_encodings/encodings")
+    for layer in range(_layers(arrays, side)):
+        yield from _block(arrays, f"{side}/layer_{layer}", f"{side}.blocks.{layer}")
 
 
 def _block(arrays: Arrays, source: str, target: str) -> Iterator[tuple[str, torch.Tensor]]:

@@ -9,12 +9,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 
 from workers.speech.decode import BLOCK_SECONDS, RATE, Audio
 
 # Raised when what a piece holds changes its meaning.
-LAYOUT = 3
+LAYOUT = 4
 # A newer library may hear the same sound a little differently.
 LIBRARIES = ("openai-whisper", "torch", "faster-whisper", "ctranslate2", "onnxruntime")
 
@@ -58,6 +59,11 @@ class Pieces:
         return piece.doc
 
 
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
+
+
 def key_of(audio: Audio, facts: Mapping[str, object]) -> str:
     """Return the SHA-256 (hex) of the sound and of everything that decides what is heard in it."""
     digest = hashlib.sha256()
@@ -65,11 +71,10 @@ def key_of(audio: Audio, facts: Mapping[str, object]) -> str:
     for start in range(0, audio.samples.shape[0], step):
         digest.update(audio.samples[start : start + step].tobytes())
         audio.forget()
-        audio.forget()
     about = {
         "layout": LAYOUT,
         "shape": list(audio.samples.shape),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": _versions(),
         **facts,
     }
     digest.update(json.dumps(about, sort_keys=True, ensure_ascii=False, default=list).encode())

@@ -150,7 +150,10 @@ def _segment(line: Line, roles: Roles) -> Segment:
             "text": line.text,
             "trusted": not line.doubts,
             "role_score": round(score * line.voice_score, 4),
-            "words": [asdict(word) for word in line.words],
+            "words": [
+                {"text": w.text, "start": w.start, "end": w.end, "probability": w.probability}
+                for w in line.words
+            ],
             "normalised": with_figures(line.text),
             "biased": line.biased,
             "avg_logprob": line.avg_logprob,

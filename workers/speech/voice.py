@@ -14,6 +14,12 @@ FRAME = RATE // 50
 ECHO_LEVEL_DB = -9.0
 ECHO_LIKENESS = 0.6
 QUIETEST = 1e-5
+# Frames this near to the quietest ones are noise; a word louder than the noise is never among them.
+NOISE_SHARE = 0.15
+NOISE_SWING_DB = 3.0
+# Frames before and after a sound that go with it.
+LEAD = 25
+HALF = 0.5
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ def _in_blocks(audio: Audio, channel: int, options: VoiceOptions) -> Iterator[St
     held: Stretch | None = None
     while start < total:
         end = min(total, start + BLOCK_SECONDS * RATE)
-        chunks = get_speech_timestamps(audio.piece(channel, start, end), vad)
+        chunks = list(_chunks(audio.piece(channel, start, end), vad))
         resume = end
         if end < total and len(chunks) > 1 and chunks[-1]["end"] >= end - start:
             # Somebody is speaking across the border: the next block begins with that speech.
@@ -144,6 +150,28 @@ def _in_blocks(audio: Audio, channel: int, options: VoiceOptions) -> Iterator[St
         start = resume
     if held is not None:
         yield held
+
+
+def _chunks(block: Samples, vad: VadOptions) -> Iterator[dict[str, int]]:
+    """Yield where the voice model finds speech in a block; it is shown only what may hold some."""
+    for low, high in _sounding(block):
+        for chunk in get_speech_timestamps(block[low:high], vad):
+            yield {edge: low + at for edge, at in chunk.items()}
+
+
+def _sounding(block: Samples) -> list[tuple[int, int]]:
+    """Return the parts of a block without the silences that stay at the level of its noise."""
+    levels = loudness(block)
+    if levels.size < 2 * LEAD:
+        return [(0, block.size)]
+    heard = levels > np.quantile(levels, NOISE_SHARE) + NOISE_SWING_DB
+    # What is within reach of a sound is kept: the voice model needs a run-up, and words trail off.
+    near = np.convolve(heard, np.ones(2 * LEAD + 1), mode="same") > HALF
+    edges = np.flatnonzero(np.diff(near, prepend=False, append=False))
+    starts, ends = edges[::2] * FRAME, edges[1::2] * FRAME
+    if near[-1]:
+        ends[-1] = block.size
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
 def _belongs(held: Stretch, later: Stretch, options: VoiceOptions) -> bool:

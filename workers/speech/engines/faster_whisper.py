@@ -1,4 +1,4 @@
-"""The engine for throughput: CTranslate2 in 8-bit integers."""
+"""The engine for throughput: CTranslate2 in 8-bit integers, the encoder in bfloat16 if native."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from faster_whisper import WhisperModel
 
-from workers.speech import weights
+from workers.speech import conversion, encoder, weights
 from workers.speech.decode import Samples
+from workers.speech.encoder import HalfEncoder
 from workers.speech.reading import Pass, Reading, WhisperReader, spectrograms
 from workers.speech.wording import TICK, Timing
 
@@ -29,6 +30,9 @@ class FasterWhisper(WhisperReader):
         found = weights.for_faster_whisper(model, cache_dir=cache_dir)
         loaded = WhisperModel(found.source, device="auto", compute_type="int8", cpu_threads=threads)
         self._model: Any = loaded.model
+        self._encoder = _half_encoder(Path(found.source)) if self._model.device == "cpu" else None
+        if self._encoder is not None:
+            self.precision = "int8, encoder in bfloat16"
         super().__init__(
             digest=found.digest,
             multilingual=self._model.is_multilingual,
@@ -46,6 +50,8 @@ class FasterWhisper(WhisperReader):
     def encode(self, clips: Sequence[Samples], frames: int) -> Any:
         """Run the encoder over `frames` instead of over 30 seconds."""
         mels = spectrograms(clips, self._model.n_mels, frames)
+        if self._encoder is not None:
+            return ctranslate2.StorageView.from_array(self._encoder(mels).numpy())
         view = ctranslate2.StorageView.from_array(np.ascontiguousarray(mels.numpy()))
         return self._model.encode(view, to_cpu=self._model.device == "cuda")
 
@@ -95,6 +101,16 @@ class FasterWhisper(WhisperReader):
             firsts = np.flatnonzero(np.diff(steps, prepend=-1))
             timings.append(Timing((ticks[firsts] * TICK).tolist(), list(each.text_token_probs)))
         return timings
+
+
+def _half_encoder(source: Path) -> HalfEncoder | None:
+    """Return the faster encoder where this processor and these weights allow it."""
+    if not encoder.is_native():
+        return None
+    try:
+        return conversion.half_encoder(source / "model.bin")
+    except conversion.ConversionError:
+        return None
 
 
 load = FasterWhisper
