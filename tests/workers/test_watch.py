@@ -257,11 +257,12 @@ def test_every_order_of_arrival_gives_the_same_verdicts_around_a_demotion(
 ) -> None:
     demoted_at = datetime.fromisoformat("2026-06-03T12:00:00+08:00")
     with tenant_session(lender.id) as session:
-        session.add(
-            WatchPeriod(
-                tenant_id=lender.id, rule="THR-02", since_at=demoted_at, at_start={"share": 0.1}
+        for rule in ("THR-02", "SMS-02"):  # what this message breaks
+            session.add(
+                WatchPeriod(
+                    tenant_id=lender.id, rule=rule, since_at=demoted_at, at_start={"share": 0.1}
+                )
             )
-        )
     for number in order:
         started = f"2026-06-03T{11 + number}:00:00+08:00"
         own = {"interaction_id": f"S-{number}", "started_at": started, "text": "明天给你做法事。"}
