@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from threading import Lock
 from uuid import UUID
 
+from sqlalchemy import delete
 from sqlmodel import Session, col, select
 
 from service import db
@@ -18,7 +19,7 @@ from service.clock import now
 from service.config import settings
 from service.errors import FieldProblem, InvalidInputError, LimitedError, NotFoundError
 from service.models import Agency
-from service.privacy_models import LimitKind, RateLimit
+from service.privacy_models import LimitKind, RateLimit, RateState
 
 _TAKE = "select * from hegui_take(%s, %s, %s, %s, %s, %s, %s, %s)"
 # What is taken and not used within this time is given up; so little is taken at first.
@@ -224,6 +225,7 @@ def set_limit(
     row.amount, row.period_s, row.burst = limit.amount, limit.period_s, limit.burst
     row.set_at, row.set_by = now(), by
     session.add(row)
+    _begin_anew(session, agency_id, kind)
     details = {"kind": kind.value, "amount": limit.amount, "period_s": limit.period_s}
     add_entry(
         session,
@@ -243,6 +245,7 @@ def clear_limit(
     if row is None:
         raise NotFoundError("No such limit is set.")
     session.delete(row)
+    _begin_anew(session, agency_id, kind)
     add_entry(
         session,
         tenant_id=tenant_id,
@@ -258,6 +261,16 @@ def list_limits(session: Session) -> Sequence[RateLimit]:
     return session.exec(
         select(RateLimit).order_by(col(RateLimit.kind), col(RateLimit.agency_id).nulls_first())
     ).all()
+
+
+def _begin_anew(session: Session, agency_id: UUID | None, kind: LimitKind) -> None:
+    """What was used under another limit does not count under this one."""
+    session.exec(
+        delete(RateState).where(
+            col(RateState.agency_id) == (agency_id or UUID(int=0)),
+            col(RateState.kind) == kind.value,
+        )
+    )
 
 
 def _find(session: Session, agency_id: UUID | None, kind: LimitKind) -> RateLimit | None:

@@ -57,7 +57,6 @@ class PersonPhone(SQLModel, table=True):
     """That a number, known by its keyed digest, stands in a case in a role."""
 
     __tablename__ = "person_phone"
-    __table_args__ = (Index(None, "tenant_id", "case_id"),)
 
     tenant_id: UUID = Field(primary_key=True)
     digest: str = Field(primary_key=True, sa_type=TEXT)

@@ -38,7 +38,6 @@ create table person_phone (
   case_id text not null,
   primary key (tenant_id, digest, role, case_id)
 );
-create index person_phone_tenant_id_case_id_idx on person_phone (tenant_id, case_id);
 create function hegui_part_event() returns trigger language plpgsql as $$
 begin
   if new.body ? 'hegui:sealed' then
@@ -339,7 +338,7 @@ def upgrade() -> None:
     fence("person_phone", narrowed=NOTHING, rights="select, insert, delete")
     fence("erasure", narrowed=NOTHING, rights="select, insert")
     fence("rate_limit", narrowed=NOTHING, rights="select, insert, update, delete")
-    fence("rate_state", narrowed=NOTHING, rights="select, insert, update")
+    fence("rate_state", narrowed=NOTHING, rights="select, insert, update, delete")
     script(
         f"""
         grant update (sealed, erased_at, body) on event to {APP};

@@ -86,7 +86,7 @@ def ask_all(client: TestClient, auth: dict[str, str], values: dict[str, str]) ->
 def read(answer: Any) -> str:
     """The text of an answer; of a PDF the text of its pages and of what is attached."""
     if answer.headers.get("content-type") != "application/pdf":
-        return answer.content.decode("utf-8", "replace")
+        return str(answer.content, "utf-8", "replace")
     document = pypdfium2.PdfDocument(answer.content)
     texts = [page.get_textpage().get_text_range() for page in document]
     attached = [
