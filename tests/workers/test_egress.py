@@ -70,7 +70,38 @@ SPELLINGS = [
     "https://example.com:443:80/", "https://example.com:+443/", "https://example..com/",
     "https://-example.com/", "https://intranet/", "https://metadata/",
     "https://example.com/" + "a" * 2048,
+    # the same places, otherwise spelt
+    "https://0x7f.0x0.0x0.0x1/", "https://0177.0x0.0.1/", "https://0x7F000001/",
+    "https://0000177.0.0.1/", "https://127.0.0.1%00.example.com/", "https://127.0.0.1%0d%0a/",
+    "https://127。0。0。1/", "https://127．0．0．1/", "https://127｡0｡0｡1/", "https://①②⑦.0.0.1/",
+    "https://2852039166/", "https://0xa9fea9fe/", "https://0251.0376.0251.0376/",
+    "https://0xA9.0xFE.0xA9.0xFE/", "https://169.254.43518/", "https://169.16689662/",
+    "https://[::ffff:a9fe:a9fe]/", "https://[::ffff:169.254.169.254]/",
+    "https://[0:0:0:0:0:ffff:7f00:1]/", "https://[0000:0000:0000:0000:0000:0000:0000:0001]/",
+    "https://[::ffff:0:0]/", "https://[::a9fe:a9fe]/", "https://[2002:a9fe:a9fe::1]/",
+    "https://[64:ff9b::169.254.169.254]/", "https://[64:ff9b::a9fe:a9fe]/",
+    "https://[2001:0000:4136:e378:8000:63bf:3fff:fdd2]/", "https://[::1]:443/", "https://[::1/",
+    "https://::1/", "https://[]/", "https://[127.0.0.1]/", "https://[::1].example.com/",
+    "https://metadata.google.internal./x y", "https://xn--/", "https://xn--a.xn--b-/",
+    "https://EXAMPLE.com:443@127.0.0.1/", "https://example.com:443@127.0.0.1:443/",
+    "https://example.com%40127.0.0.1/", "https://example.com%2f@127.0.0.1/",
+    "https://127.0.0.1?.example.com/", "https://example.com/\r\nHost: 127.0.0.1/",
+    "https://example.com/?a\r\nX: y", "https://example.com\r\n.evil/", "https://exa\x00mple.com/",
+    "https://example.com:443\r\n/", "https://example.com/\u2028", "https://\u200b127.0.0.1/",
+    "\thttps://example.com/", " https://example.com/", "https://example.com/ ",
+    "HTTPS:\\\\127.0.0.1",
+    "https:\\/\\/127.0.0.1", "ws://example.com/", "wss://example.com/", "ldap://127.0.0.1/",
+    "dict://127.0.0.1:11211/", "jar:https://example.com!/", "https+unix://%2Frun/",
+    "unix:/run/x",
+    "https://example.com:443000/", "https://example.com:-1/", "https://example.com:０/",
+    "https://example.com:0x1bb/", "https://.example.com/", "https://example.com./",
+    "https://ex_ample.com/", "https://example-.com/", "https://" + "a" * 64 + ".com/",
+    "https://kubernetes.default.svc:6443/", "https://127.0.0.1.:443/", "https://[fe80::1%eth0]/",
 ]  # fmt: skip
+
+
+def test_the_table_of_spellings_is_long_and_says_nothing_twice() -> None:
+    assert len(set(SPELLINGS)) == len(SPELLINGS) >= 180
 
 
 @pytest.mark.parametrize("url", SPELLINGS)
