@@ -16,6 +16,7 @@ from hegui.cli_near_misses import near_misses
 from hegui.cli_privacy import keys, limits
 from hegui.cli_rules import rules
 from hegui.cli_vcon import vcon
+from hegui.cli_verify import ledger, verify
 from hegui.errors import RefusedError
 
 REFUSED = 2
@@ -40,6 +41,7 @@ for group, help_text in (
     (endpoint, "Addresses that alerts are posted to."),
     (rules, "Rule packs: list them, test them, ask why."),
     (vcon, "Contacts as vCon documents."),
+    (ledger, "The sealed ledger of a lender."),
 ):
     app.add_typer(group, help=help_text, no_args_is_help=True)
 
@@ -156,6 +158,7 @@ def check(
 
 
 app.command()(gate)
+app.command()(verify)
 rules.command("near-misses")(near_misses)
 
 
