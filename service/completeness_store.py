@@ -58,7 +58,7 @@ _DUE = text(
     "select l.agency_id, l.day from call_list as l left join completeness_day as d"
     " on d.tenant_id = l.tenant_id and d.agency_id = l.agency_id and d.day = l.day"
     " where l.day < :today and (d.day is null or d.told_sha256 is null"
-    "  or d.reconciled_at < l.received_at"
+    "  or d.reconciled_at <= l.received_at"
     "  or (l.day >= :since and d.reconciled_at < :before)) order by l.day, l.agency_id limit 100"
 )
 
