@@ -115,14 +115,14 @@ def _read(text: str, start: int, end: int) -> _Run:
     spans: list[tuple[int, int]] = []
     joined: list[bool] = []
     last = -1
-    for token in _TOKENS.finditer(text, start, end):
-        word = token[0]
+    for figure in _TOKENS.finditer(text, start, end):
+        word = figure[0]
         times = _TIMES[word[0]] if "个" in word else 1
         arabic = word.isdecimal() and word.isascii()
         digits += [_VALUES.get(word[-1], "X")] * times
-        spans += [token.span()] * times
-        joined += [arabic and token.start() == last] * times
-        last = token.end() if arabic else -1
+        spans += [figure.span()] * times
+        joined += [arabic and figure.start() == last] * times
+        last = figure.end() if arabic else -1
     return _Run("".join(digits), spans, joined)
 
 
