@@ -15,6 +15,7 @@ from hegui.cli_gate import gate
 from hegui.cli_near_misses import near_misses
 from hegui.cli_privacy import keys, limits
 from hegui.cli_rules import rules
+from hegui.cli_scorecard import scorecard
 from hegui.cli_vcon import vcon
 from hegui.cli_verify import ledger, verify
 from hegui.errors import RefusedError
@@ -158,6 +159,7 @@ def check(
 
 
 app.command()(gate)
+app.command()(scorecard)
 app.command()(verify)
 rules.command("near-misses")(near_misses)
 

@@ -169,6 +169,8 @@ def test_a_quarter_of_reviews_shows_agreement_and_a_rule_that_falls_and_returns(
         acts = session.exec(
             select(AuditEntry).where(col(AuditEntry.actor) == "watch").order_by(col(AuditEntry.at))
         ).all()
+    if REVIEWS == QUARTERS_WORK:
+        tell_quarter(watched, found, changes)
     assert [(entry.action, entry.subject_id) for entry in acts] == [
         ("rule_demoted", MENDED),
         ("rule_recovered", MENDED),
@@ -177,15 +179,13 @@ def test_a_quarter_of_reviews_shows_agreement_and_a_rule_that_falls_and_returns(
     assert [rule for rule, each in watched.items() if each.since is not None] == []
     for rule in ("THR-02", "ABU-01"):
         seen_right = TRUTH[rule] * 0.95 + (1 - TRUTH[rule]) * 0.05
-        assert watched[rule].precision.low < seen_right < watched[rule].precision.high
+        assert abs((watched[rule].precision.share or 0) - seen_right) < 0.1
     kappa, alpha = found.all.kappa, found.all.alpha
     assert found.all.pairs == len(twice)
     assert None not in {kappa.value, kappa.low, alpha.value}
     assert 0.2 < (kappa.low or 0) < (kappa.value or 0) < 1
     assert abs((kappa.value or 0) - (alpha.value or 0)) < 0.05
     assert set(found.by_reviewer) == set(READERS)
-    if REVIEWS == QUARTERS_WORK:
-        tell_quarter(watched, found, changes)
 
 
 def tell_quarter(
