@@ -141,7 +141,7 @@ def required_until(
     uses = session.exec(query).all()
     if not uses:
         return {}
-    cases = _facts(session, {use.case_id for use in uses})
+    cases = case_facts(session, {use.case_id for use in uses})
     policies = list_settings(session)
     found: dict[str, datetime] = {}
     for use in uses:
@@ -170,7 +170,8 @@ def raise_dates(session: Session, dates: dict[str, datetime]) -> int:
     return len(session.connection().execute(_RAISE, values).all())
 
 
-def _facts(session: Session, case_ids: Iterable[str]) -> dict[str, list[Facts]]:
+def case_facts(session: Session, case_ids: Iterable[str]) -> dict[str, list[Facts]]:
+    """What all versions of these cases say of their retention, by case."""
     rows = session.connection().execute(_FACTS, {"cases": sorted(case_ids)})
     found: dict[str, list[Facts]] = {}
     for case_id, product, lender_type in rows.all():

@@ -1,4 +1,4 @@
-"""No secret, signature or keyed digest is compared with anything that ends at the first difference."""
+"""No secret, signature or keyed digest is compared by what ends at the first difference."""
 
 import ast
 import re
@@ -74,5 +74,5 @@ def test_secrets_are_compared_in_constant_time() -> None:
         ("if token == '': pass", False),
     ],
 )
-def test_the_search_sees_what_it_looks_for(source: str, is_unsafe: bool) -> None:
+def test_the_search_sees_what_it_looks_for(source: str, *, is_unsafe: bool) -> None:
     assert bool(unsafe(source)) == is_unsafe
