@@ -19,7 +19,7 @@ from service.tenants import Principal
 
 Reason = Annotated[
     SafeStr,
-    StringConstraints(min_length=3, max_length=2000, strip_whitespace=True),
+    StringConstraints(min_length=2, max_length=2000, strip_whitespace=True),
     Field(description="Why, in the words of whoever decides.", examples=["借用语气词，并非威胁"]),
 ]
 

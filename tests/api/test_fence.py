@@ -6,11 +6,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlmodel import select
 from starlette.testclient import TestClient
 
 from service.app import create_app
 from service.db import tenant_session
-from service.models import Actor, AlertRow, VerdictRow
+from service.models import Actor, AlertRow, FindingRow, VerdictRow
+from service.reviews_models import DisputeRow
 from service.tenants import add_regulator
 from tests.factories import (
     Lender,
@@ -23,6 +25,7 @@ from tests.factories import (
     post_event,
     put_recording,
 )
+from tests.people import draw_all_twice
 from tests.retention import keep_bytes, tick
 
 ROUTES = sorted(
@@ -46,11 +49,21 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/purges/{purge_run}/approve": {"list_sha256": "0" * 64},
     "/v1/keys/{key}/rotate": {},
     "/v1/interactions/{interaction}/unmask": {"reason": "x"},
+    "/v1/findings/{finding}/assignment": {"reviewer": None},
+    "/v1/findings/{finding}/review": {"decision": "confirm", "reason": "确实如此"},
+    "/v1/findings/{finding}/disputes": {"text": "这不是违规，请复核。"},
+    "/v1/disputes/{dispute}/judgement": {"upheld": True, "reason": "确实如此"},
+    "/v1/reviews/samples/{sample}/items/{interaction}/claim": {},
+    "/v1/reviews/samples/{sample}/items/{interaction}/reading": {
+        "missed": [],
+        "reason": "没有问题",
+    },
     "/v1/endpoints/{endpoint}": {"active": True},
     "/v1/endpoints/{endpoint}/secret": {},
     "/v1/endpoints/{endpoint}/recover": {"since": "2026-06-01T00:00:00Z"},
 }
-QUERY = {"from": "2026-06-01", "to": "2026-07-01"}
+PAST = datetime(2026, 6, 3, tzinfo=UTC)
+QUERY = {"from": "2026-06-01", "to": "2026-07-01", "year": "2026"}
 MOMENTS = {"from": "2026-06-01T00:00:00Z", "to": "2026-07-01T00:00:00Z"}
 
 
@@ -92,6 +105,45 @@ def make_alert(lender: Lender, agency: Sender, interaction: UUID, endpoint: UUID
         return alert.id
 
 
+def make_people_rows(lender: Lender, agency: Sender, interaction: UUID) -> dict[str, str]:
+    """A finding of the contact, a dispute of it, and a sample."""
+    sample = draw_all_twice(lender)
+    with tenant_session(lender.id) as session:
+        verdict = session.exec(
+            select(VerdictRow).where(VerdictRow.interaction_id == interaction)
+        ).one()
+        finding = FindingRow(
+            tenant_id=lender.id,
+            verdict_id=verdict.id,
+            interaction_id=interaction,
+            agency_id=agency.id,
+            position=0,
+            rule="THR-02",
+            severity="high",
+            disposition="violation",
+            doc={},
+            started_at=PAST,
+        )
+        session.add(finding)
+        session.flush()
+        dispute = DisputeRow(
+            tenant_id=lender.id,
+            interaction_id=interaction,
+            mark="",
+            finding_id=finding.id,
+            agency_id=agency.id,
+            rule="THR-02",
+            severity="high",
+            text="",
+            opened_by="",
+            opened_at=PAST,
+            window_until=PAST + timedelta(days=1),
+            decide_by=PAST + timedelta(days=2),
+        )
+        session.add(dispute)
+        return {"finding": str(finding.id), "dispute": str(dispute.id), "sample": str(sample)}
+
+
 @pytest.fixture
 def world(client: TestClient) -> World:
     lender, neighbour = make_tenant("甲银行"), make_tenant("乙银行")
@@ -119,6 +171,7 @@ def world(client: TestClient) -> World:
         "alert": str(make_alert(lender, agency, UUID(item["id"]), UUID(made.json()["id"]))),
         "key": str(make_key(lender, Actor.LENDER).id),
         "grant": str(make_grant(lender, add_regulator("监管局").id)),
+        **make_people_rows(lender, agency, UUID(item["id"])),
     }
     return World(lender, agency, make_agency(lender), ids, neighbour, stranger)
 
@@ -126,7 +179,9 @@ def world(client: TestClient) -> World:
 def _ask(client: TestClient, path: str, method: str, value: str, auth: dict[str, str]) -> Any:
     name = path[path.index("{") + 1 : path.index("}")]
     address = path.replace("{" + name + "}", value)
-    query = MOMENTS if path.startswith("/v1/checks/") else QUERY
+    address = address.replace("{sha256}", "0" * 64).replace("{interaction}", str(UUID(int=0)))
+    query = MOMENTS if path.startswith(("/v1/checks/", "/v1/scorecards/")) else QUERY
+    query = QUERY if path.endswith("/evaluation") else query
     params, body = (query, None) if method == "GET" else ({}, BODIES.get(path))
     return client.request(method, address, params=params, json=body, headers=auth)
 
