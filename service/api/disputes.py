@@ -257,9 +257,9 @@ def get_near_miss(caller: Reviewer, session: TenantSession, dispute: DisputeKey)
     openapi_extra={
         "requestBody": {
             "required": True,
+            "description": "Content-Type: " + ", ".join(sorted(disputes.MEDIA_TYPES)) + ".",
             "content": {
-                name: {"schema": {"type": "string", "format": "binary"}}
-                for name in sorted(disputes.MEDIA_TYPES)
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
             },
         }
     },
