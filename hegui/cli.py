@@ -11,9 +11,11 @@ import typer
 
 from hegui.cli_access import grant, key, regulator
 from hegui.cli_admin import agency, endpoint, tenant
+from hegui.cli_debtor import debtor
 from hegui.cli_gate import gate
 from hegui.cli_near_misses import near_misses
 from hegui.cli_privacy import keys, limits
+from hegui.cli_retention import calls, hold, purge
 from hegui.cli_rules import rules
 from hegui.cli_scorecard import scorecard
 from hegui.cli_vcon import vcon
@@ -36,6 +38,7 @@ for group, help_text in (
     (agency, "Agencies of a lender, and the secrets that sign their webhooks."),
     (key, "API keys."),
     (keys, "Keys that seal personal data: new ones, sealing anew, a new master key."),
+    (debtor, "A person's rights: what is held of them, a copy, a correction, an erasure."),
     (limits, "How much a lender and its agencies may ask for."),
     (regulator, "Regulators: they read what lenders grant them."),
     (grant, "Grants: what a lender lets a regulator read."),
@@ -43,6 +46,9 @@ for group, help_text in (
     (rules, "Rule packs: list them, test them, ask why."),
     (vcon, "Contacts as vCon documents."),
     (ledger, "The sealed ledger of a lender."),
+    (hold, "Legal holds on recordings."),
+    (purge, "Purge runs: what is past its date goes, after a wait and by two persons."),
+    (calls, "Agencies' lists of calls against what arrived."),
 ):
     app.add_typer(group, help=help_text, no_args_is_help=True)
 
@@ -85,6 +91,8 @@ class ReportForm(StrEnum):
 
     JSON = "json"
     PDF = "pdf"
+    XLSX = "xlsx"
+    ZIP = "zip"
 
 
 DataDir = Annotated[
@@ -245,7 +253,7 @@ def report(
     ] = None,
     data_dir: DataDir = VAR,
 ) -> None:
-    """Write the audit report of one agency, as PDF/A-3 with its data inside, or as JSON."""
+    """Write the audit report of one agency: signed PDF/A-3 with its data, JSON, XLSX, or all."""
     from hegui.cli_admin import write_report
 
     write_report(agency_id, _day(first, "--from"), _day(last, "--to"), form.value, output, data_dir)

@@ -78,10 +78,10 @@ class CallRow(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What the agency says of its list."""
+    """What the agency says of its list; `rows` is None where it does not."""
 
     day: date
-    rows: int
+    rows: int | None
     sha256: str
 
 
@@ -106,7 +106,7 @@ def read_call_list(body: bytes, manifest: Manifest, *, as_csv: bool) -> list[Cal
             continue
         _check_row(number, row, manifest.day, seen, problems)
         rows.append(row)
-    if not problems and len(rows) != manifest.rows:
+    if not problems and manifest.rows not in {None, len(rows)}:
         problems.append(
             FieldProblem("rows", f"the manifest says {manifest.rows}, read {len(rows)}")
         )

@@ -101,7 +101,7 @@ def put_call_list(
         tenant_id=tenant_id, agency_id=agency_id, day=manifest.day, revision=0, sha256="", rows=0,
         received_by=by,
     )  # fmt: skip
-    head.revision, head.sha256, head.rows = head.revision + 1, manifest.sha256, manifest.rows
+    head.revision, head.sha256, head.rows = head.revision + 1, manifest.sha256, len(rows)
     head.received_at, head.received_by = now, by
     session.add(head)
     session.flush()
@@ -114,7 +114,7 @@ def put_call_list(
         subject_id=str(agency_id),
         details={
             "day": manifest.day.isoformat(),
-            "rows": manifest.rows,
+            "rows": len(rows),
             "sha256": manifest.sha256,
             "revision": head.revision,
         },

@@ -156,6 +156,7 @@ class S3Store:
                 Bucket=self._bucket,
                 Key=key,
                 Body=body,
+                ChecksumAlgorithm="SHA256",
                 ChecksumSHA256=b64encode(digest).decode(),
                 **lock,
             )

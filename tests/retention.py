@@ -28,6 +28,7 @@ SHIFTED = {
     "purge_run": ("planned_at", "ready_at", "approved_at", "ended_at", "lease_until"),
     "purge_item": ("received_at", "retain_until", "removed_at"),
     "clock_tick": ("at",),
+    "api_key": ("created_at",),
     "interaction": ("started_at",),
 }
 
