@@ -5,11 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 
+from service.access_models import GrantField
 from service.api.deps import TenantSession
 from service.api.ledger import WholeSession
 from service.api.reading import CurrentView, InteractionKey
 from service.bundle import MEDIA_TYPE, Bundle, make_bundle
 from service.clock import now
+from service.grants import require_field
 from service.ledger_run import run_sealer
 from service.packs import load_pack
 
@@ -45,6 +47,7 @@ def get_bundle(
     session: TenantSession, whole: WholeSession, view: CurrentView, interaction: InteractionKey
 ) -> StreamingResponse:
     """Give everything that is known of one contact, signed; masked where the key sees no names."""
+    require_field(view.principal, GrantField.TRANSCRIPTS)
     return answer(
         make_bundle(
             session,

@@ -243,9 +243,9 @@ def list_faults(
 
 
 def _may_set(caller: Principal, agency_id: UUID) -> None:
-    _own(caller, agency_id)
     if caller.scope not in {Scope.ADMIN, Scope.SEND}:
         raise ForbiddenError("This needs the lender's scope admin, or the agency's scope send.")
+    _own(caller, agency_id)
 
 
 @router.put("/v1/agencies/{agency_id}/endpoint", summary="Say where to ask for what is missing")

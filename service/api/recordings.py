@@ -26,6 +26,7 @@ from service.errors import (
     RefusedError,
     TooLargeError,
 )
+from service.grants import watched
 from service.limits import spend
 from service.playback import find_recording
 from service.privacy_models import LimitKind
@@ -129,7 +130,8 @@ def get_recording(
     """Give the bytes as they came, whole or in part, to callers who may hear the contact.
 
     A lender's readers may not: voices cannot be masked. An agency hears its own contacts, a
-    regulator what its grant opens. The first bytes of each playing are written down.
+    regulator what its grant opens, no longer than it lives. The first bytes of each playing are
+    written down.
     """
     held = find_recording(principal, sha256)
     etag = f'"{sha256}"'
@@ -152,7 +154,7 @@ def get_recording(
     if request.method == "HEAD" or held.size_bytes == 0:
         return Response(status_code=status, headers=headers, media_type=media)
     span = (part.first, part.last) if part else (0, None)
-    chunks = store().read(principal.tenant_id, sha256, *span)
+    chunks = watched(principal, store().read(principal.tenant_id, sha256, *span))
     return StreamingResponse(chunks, status_code=status, headers=headers, media_type=media)
 
 
