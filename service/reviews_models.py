@@ -32,7 +32,7 @@ class Reading(StrEnum):
 READINGS = (Reading.FIRST, Reading.SECOND)
 
 
-class SampleMethod(StrEnum):
+class DrawMethod(StrEnum):
     """How contacts are drawn."""
 
     RANDOM = "random"
@@ -126,7 +126,7 @@ class SampleRow(SQLModel, table=True):
     __tablename__ = "review_sample"
     __table_args__ = (
         to_fenced("agency", "agency_id"),
-        among("method", SampleMethod),
+        among("method", DrawMethod),
         Index(None, "tenant_id", "drawn_at", "id"),
     )
 

@@ -19,7 +19,7 @@ from service.audit import add_entry
 from service.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from service.models import InteractionRow
 from service.read import Page, get_agency, make_cursor, read_cursor
-from service.reviews_models import Reading, ReadingRow, SampleItem, SampleMethod, SampleRow
+from service.reviews_models import DrawMethod, Reading, ReadingRow, SampleItem, SampleRow
 from service.reviews_policy import get_policy
 
 MAX_SIZE = 5000
@@ -37,7 +37,7 @@ RISK = {
 class SampleWish:
     """What to draw: `size` contacts that started in [since, to), a share of them to read twice."""
 
-    method: SampleMethod
+    method: DrawMethod
     since: datetime
     to: datetime
     size: int
@@ -141,12 +141,12 @@ def draw(
 
 
 def select_units(
-    frame: Sequence[Unit], method: SampleMethod, size: int, seed: str
+    frame: Sequence[Unit], method: DrawMethod, size: int, seed: str
 ) -> dict[UUID, float]:
     """The drawn units, each with its chance of being drawn (over 0, up to 1)."""
-    if method is SampleMethod.STRATIFIED:
+    if method is DrawMethod.STRATIFIED:
         return _stratified(frame, size, seed)
-    if method is SampleMethod.RISK:
+    if method is DrawMethod.RISK:
         return _by_risk(frame, size, seed)
     return {unit.id: size / len(frame) for unit in ranked(frame, seed)[:size]}
 

@@ -67,7 +67,7 @@ class JudgementIn(BaseModel):
     reason: Reason
 
 
-class FileOut(BaseModel):
+class DisputeFileOut(BaseModel):
     """A file that supports a dispute."""
 
     model_config = ConfigDict(frozen=True)
@@ -97,7 +97,7 @@ class DisputeOut(BaseModel):
     reason: str | None
     decided_at: datetime | None
     decided_by: str | None = Field(description="The judge's key id; only lenders see it.")
-    files: list[FileOut]
+    files: list[DisputeFileOut]
 
     @classmethod
     def of(cls, row: DisputeRow, files: list[DisputeFile], caller: Principal) -> "DisputeOut":
@@ -105,7 +105,7 @@ class DisputeOut(BaseModel):
         names = set(cls.model_fields) - {"interaction", "files", "decided_by"}
         return cls(
             interaction=row.interaction_id,
-            files=[FileOut.model_validate(file, from_attributes=True) for file in files],
+            files=[DisputeFileOut.model_validate(file, from_attributes=True) for file in files],
             decided_by=row.decided_by if caller.actor is Actor.LENDER else None,
             **{name: getattr(row, name) for name in names},
         )
@@ -253,7 +253,7 @@ def get_near_miss(caller: Reviewer, session: TenantSession, dispute: DisputeKey)
     "/v1/disputes/{dispute}/files/{sha256}",
     status_code=201,
     summary="Add a file to a dispute",
-    responses={200: {"model": FileOut, "description": "This file was here before."}},
+    responses={200: {"model": DisputeFileOut, "description": "This file was here before."}},
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -266,7 +266,7 @@ def get_near_miss(caller: Reviewer, session: TenantSession, dispute: DisputeKey)
 )
 async def put_file(
     request: Request, answer: Response, caller: Quality, dispute: DisputeKey, sha256: Digest
-) -> FileOut:
+) -> DisputeFileOut:
     """Keep a file under its hash, up to 20 MB and ten a dispute, while the dispute is open."""
     media_type = _media_type(request)
     await run_in_threadpool(_refuse_file, caller, dispute)
@@ -283,7 +283,7 @@ async def put_file(
         added_at=now(),
     )
     answer.status_code = 201 if await run_in_threadpool(_note_file, file) else 200
-    return FileOut(
+    return DisputeFileOut(
         sha256=sha256, size_bytes=len(body), media_type=media_type, added_at=file.added_at
     )
 

@@ -16,7 +16,7 @@ from service.api.review_shapes import Reason
 from service.clock import now
 from service.errors import FieldProblem, InvalidInputError
 from service.packs import load_pack
-from service.reviews_models import Reading, ReadingRow, SampleItem, SampleMethod, SampleRow
+from service.reviews_models import DrawMethod, Reading, ReadingRow, SampleItem, SampleRow
 from service.reviews_policy import RuleId
 from service.reviews_sample import MAX_SIZE, Misses, SampleWish
 
@@ -32,10 +32,10 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SampleIn(Frozen):
+class DrawIn(Frozen):
     """What to draw; contacts that passed are drawn like the others."""
 
-    method: SampleMethod = Field(
+    method: DrawMethod = Field(
         description="`stratified`: by agency and outcome. `risk`: doubtful outcomes likelier."
     )
     since: AwareDatetime = Field(alias="from", examples=["2026-06-01T00:00:00+08:00"])
@@ -76,11 +76,11 @@ class MissesOut(Frozen):
     rules: dict[str, int]
 
 
-class SampleOut(Frozen):
+class DrawOut(Frozen):
     """A sample, as it was drawn."""
 
     id: UUID
-    method: SampleMethod
+    method: DrawMethod
     seed: str
     since: datetime = Field(serialization_alias="from")
     to: datetime
@@ -95,26 +95,26 @@ class SampleOut(Frozen):
     drawn_by: str
 
     @classmethod
-    def of(cls, row: SampleRow, **more: Any) -> "SampleOut":
+    def of(cls, row: SampleRow, **more: Any) -> "DrawOut":
         """Show one row."""
-        return cls(**{name: getattr(row, name) for name in SampleOut.model_fields}, **more)
+        return cls(**{name: getattr(row, name) for name in DrawOut.model_fields}, **more)
 
 
-class SampleDetailOut(SampleOut):
+class DrawDetailOut(DrawOut):
     """A sample with its strata, and what reading it has shown so far."""
 
     strata: list[dict[str, Any]]
     misses: MissesOut
 
 
-class SamplePage(Frozen):
+class DrawPage(Frozen):
     """One page of samples, newest first."""
 
-    items: list[SampleOut]
+    items: list[DrawOut]
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page.")
 
 
-class ItemOut(Frozen):
+class SampledOut(Frozen):
     """One drawn contact."""
 
     position: int
@@ -125,32 +125,32 @@ class ItemOut(Frozen):
     second: bool = Field(description="Whether it is read twice.")
 
     @classmethod
-    def of(cls, row: SampleItem) -> "ItemOut":
+    def of(cls, row: SampleItem) -> "SampledOut":
         """Show one row."""
         names = set(cls.model_fields) - {"interaction"}
         return cls(interaction=row.interaction_id, **{n: getattr(row, n) for n in names})
 
 
-class ItemList(Frozen):
+class SampledList(Frozen):
     """Drawn contacts by position; pass the last position as `after` for the next ones."""
 
-    items: list[ItemOut]
+    items: list[SampledOut]
 
 
-class HoldIn(Frozen):
+class ReadingClaimIn(Frozen):
     """Which reading the contact is held for."""
 
     reading: FirstOrSecond = Reading.FIRST
 
 
-class HoldOut(Frozen):
+class ReadingClaimOut(Frozen):
     """That the caller holds a contact until then."""
 
     attempt: int
     lease_until: datetime
 
 
-class ReadingIn(Frozen):
+class ContactReadingIn(Frozen):
     """What a reader says of a whole contact."""
 
     reading: FirstOrSecond = Reading.FIRST
@@ -160,7 +160,7 @@ class ReadingIn(Frozen):
     reason: Reason
 
 
-class ReadingOut(Frozen):
+class ContactReadingOut(Frozen):
     """A reading as it was made."""
 
     id: UUID
@@ -172,7 +172,7 @@ class ReadingOut(Frozen):
     read_at: datetime
 
     @classmethod
-    def of(cls, row: ReadingRow) -> "ReadingOut":
+    def of(cls, row: ReadingRow) -> "ContactReadingOut":
         """Show one row."""
         names = set(cls.model_fields) - {"interaction"}
         return cls(interaction=row.interaction_id, **{n: getattr(row, n) for n in names})
@@ -230,7 +230,7 @@ def _misses(found: Misses) -> MissesOut:
 
 
 @router.post("/v1/reviews/samples", status_code=201, summary="Draw a sample")
-def post_sample(caller: Administrator, session: TenantSession, wish: SampleIn) -> SampleOut:
+def post_sample(caller: Administrator, session: TenantSession, wish: DrawIn) -> DrawOut:
     """Draw contacts to read, passed ones too, by a seed that is written down."""
     if wish.to <= wish.since:
         problem = FieldProblem("to", "must lie after from")
@@ -242,28 +242,28 @@ def post_sample(caller: Administrator, session: TenantSession, wish: SampleIn) -
         by=caller.key_id,
         now=now(),
     )
-    return SampleOut.of(row)
+    return DrawOut.of(row)
 
 
 @router.get("/v1/reviews/samples", summary="List samples")
 def list_samples(
     caller: LenderReader, session: TenantSession, cursor: Cursor = None, limit: Limit = 50
-) -> SamplePage:
+) -> DrawPage:
     """List samples, newest first."""
     del caller
     page = reviews_sample.list_samples(session, cursor=cursor, limit=limit)
-    items = [SampleOut.of(row) for row in page.rows]
-    return SamplePage(items=items, next_cursor=page.next_cursor)
+    items = [DrawOut.of(row) for row in page.rows]
+    return DrawPage(items=items, next_cursor=page.next_cursor)
 
 
 @router.get("/v1/reviews/samples/{sample}", summary="Read a sample and what it shows")
-def get_sample(caller: LenderReader, session: TenantSession, sample: SampleKey) -> SampleDetailOut:
+def get_sample(caller: LenderReader, session: TenantSession, sample: SampleKey) -> DrawDetailOut:
     """Show how it was drawn, and the estimate of what the system misses."""
     del caller
     row = reviews_sample.get_sample(session, sample)
     misses = _misses(reviews_sample.estimate_misses(session, sample))
-    shown = {name: getattr(row, name) for name in SampleOut.model_fields}
-    return SampleDetailOut(**shown, strata=row.strata or [], misses=misses)
+    shown = {name: getattr(row, name) for name in DrawOut.model_fields}
+    return DrawDetailOut(**shown, strata=row.strata or [], misses=misses)
 
 
 @router.get("/v1/reviews/samples/{sample}/items", summary="List the contacts of a sample")
@@ -276,12 +276,12 @@ def list_items(
     ] = None,
     after: Annotated[int, Query(ge=-1, le=MAX_SIZE, description="From after this position.")] = -1,
     limit: Limit = 50,
-) -> ItemList:
+) -> SampledList:
     """List drawn contacts by position."""
     rows = reviews_sample.list_items(
         session, sample, reading=reading, by=caller.key_id, after=after, limit=limit
     )
-    return ItemList(items=[ItemOut.of(row) for row in rows])
+    return SampledList(items=[SampledOut.of(row) for row in rows])
 
 
 @router.post(
@@ -292,29 +292,29 @@ def post_item_claim(
     session: TenantSession,
     sample: SampleKey,
     interaction: InteractionKey,
-    wish: HoldIn,
-) -> HoldOut:
+    wish: ReadingClaimIn,
+) -> ReadingClaimOut:
     """Hold it for the caller, or longer; 409 where another reader holds it."""
     attempt, until = reviews_sample.claim_item(
         session, sample, interaction, wish.reading, tenant_id=caller.tenant_id, by=caller.key_id
     )
-    return HoldOut(attempt=attempt, lease_until=until)
+    return ReadingClaimOut(attempt=attempt, lease_until=until)
 
 
 @router.post(
     "/v1/reviews/samples/{sample}/items/{interaction}/reading",
     status_code=201,
     summary="Say what a contact broke",
-    responses={200: {"model": ReadingOut, "description": "This reading was here before."}},
+    responses={200: {"model": ContactReadingOut, "description": "This reading was here before."}},
 )
 def post_reading(
     caller: Reviewer,
     session: TenantSession,
     sample: SampleKey,
     interaction: InteractionKey,
-    wish: ReadingIn,
+    wish: ContactReadingIn,
     answer: Response,
-) -> ReadingOut:
+) -> ContactReadingOut:
     """Write down what was missed; the second reader never sees what the first one wrote."""
     row, is_new = reviews_sample.add_reading(
         session,
@@ -329,7 +329,7 @@ def post_reading(
         now=now(),
     )
     answer.status_code = 201 if is_new else 200
-    return ReadingOut.of(row)
+    return ContactReadingOut.of(row)
 
 
 @router.get("/v1/reviews/agreement", summary="Read how far readers agree")

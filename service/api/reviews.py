@@ -46,7 +46,7 @@ class WaitingOut(BaseModel):
     lease_until: datetime | None
 
 
-class QueuePage(BaseModel):
+class ReviewQueuePage(BaseModel):
     """One page of the queue, the most urgent first."""
 
     model_config = ConfigDict(frozen=True)
@@ -55,7 +55,7 @@ class QueuePage(BaseModel):
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page.")
 
 
-class PolicyOut(BaseModel):
+class ReviewPolicyOut(BaseModel):
     """The policy in force; revision 0 is the product's own."""
 
     model_config = ConfigDict(frozen=True)
@@ -101,7 +101,7 @@ def list_queue(
     filters: Annotated[QueueFilters, Depends(queue_filters)],
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> QueuePage:
+) -> ReviewQueuePage:
     """List findings that nobody has decided, by severity and uncertainty."""
     page = reviews_queue.list_queue(session, filters, by=caller.key_id, cursor=cursor, limit=limit)
     items = [
@@ -114,7 +114,7 @@ def list_queue(
         )
         for row in page.rows
     ]
-    return QueuePage(items=items, next_cursor=page.next_cursor)
+    return ReviewQueuePage(items=items, next_cursor=page.next_cursor)
 
 
 @router.post("/v1/findings/{finding}/claim", summary="Hold a finding for review")
@@ -173,17 +173,17 @@ def list_reviews(caller: LenderReader, session: TenantSession, finding: FindingK
 
 
 @router.get("/v1/reviews/policy", summary="Read the policy of review and dispute")
-def get_policy(caller: LenderReader, session: TenantSession) -> PolicyOut:
+def get_policy(caller: LenderReader, session: TenantSession) -> ReviewPolicyOut:
     """Show days, leases and floors that are in force."""
     del caller
     revision, policy = reviews_policy.get_policy(session)
-    return PolicyOut(revision=revision, policy=policy)
+    return ReviewPolicyOut(revision=revision, policy=policy)
 
 
 @router.put("/v1/reviews/policy", summary="Set the policy of review and dispute")
-def put_policy(caller: Administrator, session: TenantSession, policy: Policy) -> PolicyOut:
+def put_policy(caller: Administrator, session: TenantSession, policy: Policy) -> ReviewPolicyOut:
     """Put days, leases and floors in force from now on; what is left out has its default."""
     revision = reviews_policy.set_policy(
         session, policy, tenant_id=caller.tenant_id, by=caller.key_id
     )
-    return PolicyOut(revision=revision, policy=policy)
+    return ReviewPolicyOut(revision=revision, policy=policy)

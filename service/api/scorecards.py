@@ -62,7 +62,7 @@ class CountsOut(Frozen):
         return cls.model_validate(counts, from_attributes=True)
 
 
-class ChangeOut(Frozen):
+class RateChangeOut(Frozen):
     """The rate against that of the period before, which was as long."""
 
     before: ShareOut
@@ -94,13 +94,13 @@ class CardOut(Frozen):
     since: datetime = Field(serialization_alias="from")
     to: datetime
     counts: CountsOut
-    change: ChangeOut
+    change: RateChangeOut
     families: list[FamilyOut]
     collectors: list[CollectorOut]
     disputes: dict[str, int] = Field(description="Disputes opened in the time, by state.")
 
 
-class PlaceOut(Frozen):
+class LeaguePlaceOut(Frozen):
     """One agency in the league."""
 
     rank: int | None = Field(description="Null where there are too few contacts.")
@@ -112,10 +112,10 @@ class PlaceOut(Frozen):
 class LeagueOut(Frozen):
     """Every agency, the best first; ranked by `adverse`, so missing recordings never help."""
 
-    items: list[PlaceOut]
+    items: list[LeaguePlaceOut]
 
 
-class Form(StrEnum):
+class EvaluationForm(StrEnum):
     """How the evaluation is given."""
 
     JSON = "json"
@@ -134,7 +134,7 @@ class SvgResponse(Response):
     media_type = "image/svg+xml"
 
 
-class TokenOut(Frozen):
+class BadgeTokenOut(Frozen):
     """The token of a badge, shown this once."""
 
     token: str
@@ -157,7 +157,7 @@ def get_league(
     del caller
     places = scorecards.league(session, since=since, to=_end(since, to))
     items = [
-        PlaceOut(
+        LeaguePlaceOut(
             rank=each.rank,
             agency_id=each.agency_id,
             agency_name=each.agency_name,
@@ -182,7 +182,7 @@ def get_card(
         since=since,
         to=end,
         counts=CountsOut.of(card.counts),
-        change=ChangeOut.model_validate(card.change, from_attributes=True),
+        change=RateChangeOut.model_validate(card.change, from_attributes=True),
         families=[
             FamilyOut(family=name, broken=ShareOut.model_validate(found, from_attributes=True))
             for name, found in card.families
@@ -209,14 +209,14 @@ def get_evaluation(
     session: TenantSession,
     agency_id: AgencyKey,
     year: Annotated[int, Query(ge=2000, le=2099, description="Calendar year, Asia/Shanghai.")],
-    form: Annotated[Form, Query(alias="format")] = Form.JSON,
+    form: Annotated[EvaluationForm, Query(alias="format")] = EvaluationForm.JSON,
 ) -> dict[str, Any]:
     """Give the file that GB/T 45251 asks a lender for once a year, as JSON or XLSX."""
     del caller
     document = scorecards_evaluation.build_evaluation(
         session, load_pack(), agency_id=agency_id, year=year, now=now()
     )
-    if form is Form.JSON:
+    if form is EvaluationForm.JSON:
         return document
     return XlsxResponse(scorecards_evaluation.to_xlsx(document))  # type: ignore[return-value]
 
@@ -228,11 +228,11 @@ def get_evaluation(
 )
 def post_badge_token(
     caller: Administrator, session: TenantSession, agency_id: AgencyKey
-) -> TokenOut:
+) -> BadgeTokenOut:
     """Make an address that shows the badge without a key; the token before ends."""
     token = badge.make_token(session, agency_id, tenant_id=caller.tenant_id, by=caller.key_id)
     path = f"/v1/checks/agencies/{agency_id}/badge.svg?token={token}"
-    return TokenOut(token=token, path=path)
+    return BadgeTokenOut(token=token, path=path)
 
 
 @router.delete(

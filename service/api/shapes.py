@@ -106,7 +106,7 @@ class VerdictOut(Out):
         )
 
 
-class CheckOut(Out):
+class ContactCheckOut(Out):
     """The contact as a check in the manner of continuous integration."""
 
     status: CheckStatus = Field(description="`completed` once it has a verdict.")
@@ -135,7 +135,7 @@ class InteractionOut(Out):
         description="While it is transcribed: the share that is heard, 0..1. Otherwise null."
     )
     progress_at: datetime | None = Field(description="When `progress` last changed.")
-    check: CheckOut
+    check: ContactCheckOut
 
     @classmethod
     def of(cls, row: InteractionRow) -> "InteractionOut":
@@ -144,7 +144,7 @@ class InteractionOut(Out):
         status = CheckStatus.COMPLETED if conclusion else CheckStatus.IN_PROGRESS
         names = set(InteractionOut.model_fields) - {"check"}
         return cls(
-            check=CheckOut(status=status, conclusion=conclusion),
+            check=ContactCheckOut(status=status, conclusion=conclusion),
             **{name: getattr(row, name) for name in names},
         )
 

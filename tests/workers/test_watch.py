@@ -28,7 +28,7 @@ from service.models import (
 )
 from service.reviews import Wish
 from service.reviews_figures import Agreements
-from service.reviews_models import READINGS, Decision, Reading, SampleMethod, WatchPeriod
+from service.reviews_models import READINGS, Decision, DrawMethod, Reading, WatchPeriod
 from service.reviews_policy import Policy, set_policy
 from tests.factories import Lender, Sender
 from tests.people import findings, make_reviewer, review, send_threat
@@ -123,7 +123,7 @@ def prepare(lender: Lender, agency: Sender) -> tuple[list[tuple[str, UUID]], set
             for n, rule in zip(range(REVIEWS), cycle(TRUTH), strict=False)
         ]
         wish = reviews_sample.SampleWish(
-            SampleMethod.RANDOM, QUARTER, now(), REVIEWS, second_share=0.25, seed="quarter-2"
+            DrawMethod.RANDOM, QUARTER, now(), REVIEWS, second_share=0.25, seed="quarter-2"
         )
         drawn = reviews_sample.draw(session, wish, tenant_id=lender.id, by="test", now=now())
         items = reviews_sample.list_items(session, drawn.id, limit=REVIEWS)
