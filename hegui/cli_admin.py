@@ -238,15 +238,17 @@ def check_migrations_on_new_database() -> None:
 def write_report(
     agency_text: str, first: date, last: date, form: str, output: Path | None, data_dir: Path
 ) -> None:
-    """Write an agency's report to a file or to standard output."""
+    """Write an agency's report to a file or to standard output, and note it in the ledger."""
     from hegui.environment import database
+    from service.checkpoint import signer
     from service.clock import now
     from service.db import front_door_session, tenant_session
     from service.models import WebhookSource
     from service.packs import load_pack
-    from service.report import ReportPeriod, build_report, render_pdf, to_json
+    from service.report import ReportPeriod, build_report
+    from service.report_file import ReportFormat, make_file, note_report
 
-    agency_id = read_id(agency_text, "AGENCY_ID")
+    agency_id, moment, wanted = read_id(agency_text, "AGENCY_ID"), now(), ReportFormat(form)
     with database(data_dir):
         with front_door_session() as door:
             source = door.get(WebhookSource, agency_id)
@@ -259,11 +261,19 @@ def write_report(
                 tenant_id=source.tenant_id,
                 agency_id=agency_id,
                 period=ReportPeriod(first, last),
-                now=now(),
+                now=moment,
             )
-        body = to_json(document) if form == "json" else render_pdf(document)
+            file = make_file(document, wanted, signer=signer(), now=moment)
+            note_report(
+                session,
+                tenant_id=source.tenant_id,
+                by=OPERATOR,
+                document=document,
+                file=file,
+                form=wanted,
+            )
     if output is None:
-        sys.stdout.buffer.write(body)
+        sys.stdout.buffer.write(file.content)
     else:
-        output.write_bytes(body)
-        sys.stderr.write(f"{len(body)} bytes written to {output}\n")
+        output.write_bytes(file.content)
+        sys.stderr.write(f"{len(file.content)} bytes written to {output}\n")

@@ -1,51 +1,29 @@
-"""The audit report of one agency and period: one document, as JSON and as PDF/A-3."""
+"""The audit report of an agency, or of all of a lender's, for a period: one document."""
 
-import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from importlib import metadata, resources
-from pathlib import Path
+from importlib import metadata
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import orjson
-import pylopdf_fonts_zh_cn
-import typst
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from rules import Pack
 from rules.model import Severity
-from rules.rule import Rule, Title
+from service import report_data
 from service.errors import FieldProblem, InvalidInputError
-from service.models import (
-    Agency,
-    EventRow,
-    FindingRow,
-    InteractionRow,
-    RecordingRow,
-    Tenant,
-    VerdictRow,
-)
+from service.ledger_models import LedgerCheckpoint
+from service.models import Tenant
 from service.read import get_agency
 from service.report_hearing import hearing_of
+from service.report_rules import ZONE, articles_of, coverage_of
+from service.reviews_standing import standing
+from service.storage import retention_proof
 
 SCHEMA = "hegui.report/1"
-ZONE = ZoneInfo("Asia/Shanghai")
 MAX_DAYS = 366
-STATUS_ZH = {
-    "kept": "已保存",
-    "not_received": "未收到",
-    "absent": "无录音",
-    "undecodable": "已保存，无法解码",
-}
-COVERAGE_ZH = {
-    "checked": "已检查",
-    "needs_data": "所收数据不足以检查",
-    "out_of_scope": "不在范围内",
-}
 METHOD = (
     {
         "zh": "只有催收员的话可以构成违规；债务人的话、引述、否认和普法不构成。",
@@ -62,8 +40,14 @@ METHOD = (
         "en": "No finding means that no rule matched the data received. Recordings that were not "
         "received or could not be decoded are listed apart.",
     },
+    {
+        "zh": "机器的结论与人工复核、申诉的结果并列，互不覆盖。",
+        "en": "What people decided in review and dispute stands beside the system's own word; "
+        "neither replaces the other.",
+    },
     {"zh": "本报告不是法律意见。", "en": "This report is not a legal opinion."},
 )
+_TOP_COLLECTORS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,76 +80,58 @@ class ReportPeriod:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Contact:
-    row: InteractionRow
-    collector: str
-    recorded: bool
-    talked: bool
-
-
 def build_report(
     session: Session,
     pack: Pack,
     *,
     tenant_id: UUID,
-    agency_id: UUID,
+    agency_id: UUID | None,
     period: ReportPeriod,
     now: datetime,
 ) -> dict[str, Any]:
-    """Gather the report's document; every total in it can be counted again from its lists.
+    """Gather the report's document, of one agency or with None of all that the session sees.
 
-    Raises `NotFoundError` where the caller cannot see the agency.
+    Every total of findings can be counted again from its list. Raises `NotFoundError` where the
+    caller cannot see the agency.
     """
-    agency = get_agency(session, agency_id)
+    agency = get_agency(session, agency_id) if agency_id is not None else None
     tenant = session.exec(select(Tenant).where(Tenant.id == tenant_id)).one()
-    contacts = _contacts(session, agency_id, period)
-    findings = _findings(session, agency_id, period)
-    digests = _pack_digests(session, agency_id, period)
-    titles = {rule.id: rule for rule in pack.rules}
-    listed = [_finding(row, contacts[row.interaction_id], titles) for row in findings]
+    scope = report_data.scope_of(*period.bounds, period.first, period.last, agency_id)
+    findings = _findings(session, pack, scope)
     return {
         "schema": SCHEMA,
         "generated_at": now.astimezone(UTC).isoformat(timespec="seconds"),
         "tenant": {"id": str(tenant.id), "name": tenant.name},
-        "agency": _agency(agency),
+        "agency": {"id": str(agency.id), "name": agency.name} if agency else None,
         "period": {
             "from": period.first.isoformat(),
             "to": period.last.isoformat(),
             "timezone": ZONE.key,
         },
-        "pack": {"name": pack.name, "digest": pack.digest, "used": digests},
+        "pack": {
+            "name": pack.name,
+            "digest": pack.digest,
+            "used": report_data.list_packs(session, scope),
+        },
         "versions": {"hegui": metadata.version("hegui")},
-        "totals": _totals(contacts.values(), listed),
-        "findings": listed,
-        "articles": _articles(pack, listed),
-        "retention": _retention(session, contacts.values()),
-        "coverage": _coverage(pack),
-        "hearing": hearing_of(
-            session, {id_: contact.row.interaction_id for id_, contact in contacts.items()}
+        "totals": report_data.count_interactions(session, scope) | _totals(findings),
+        "days": report_data.list_days(session, scope),
+        "agencies": report_data.list_agencies(session, scope),
+        "collectors": _collectors(findings),
+        "findings": findings,
+        "disputes": report_data.count_disputes(session, scope),
+        "articles": articles_of(
+            pack, {article for finding in findings for article in finding["articles"] or ()}
         ),
+        "recordings": report_data.count_recordings(session, scope),
+        "retention": report_data.list_not_kept(session, scope),
+        "retention_proof": _proof(),
+        "completeness": report_data.completeness_of(session, scope),
+        "coverage": coverage_of(pack),
+        "hearing": hearing_of(session, scope),
+        "ledger": _ledger(session),
         "method": list(METHOD),
     }
-
-
-def render_pdf(document: dict[str, Any]) -> bytes:
-    """Set the document as PDF/A-3b with the JSON attached; same document, same bytes."""
-    template = resources.files("service").joinpath("report_template", "report.typ").read_bytes()
-    with tempfile.TemporaryDirectory(prefix="hegui-report-") as folder:
-        root = Path(folder)
-        (root / "report.typ").write_bytes(template)
-        (root / "report.json").write_bytes(to_json(document))
-        made_at = datetime.fromisoformat(document["generated_at"])
-        pdf: bytes = typst.compile(
-            str(root / "report.typ"),
-            root=folder,
-            format="pdf",
-            font_paths=[str(Path(pylopdf_fonts_zh_cn.__file__).parent)],
-            ignore_system_fonts=True,
-            pdf_standards=["a-3b"],
-            timestamp=int(made_at.timestamp()),
-        )
-    return pdf
 
 
 def to_json(document: dict[str, Any]) -> bytes:
@@ -173,170 +139,63 @@ def to_json(document: dict[str, Any]) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2)
 
 
-def _contacts(session: Session, agency_id: UUID, period: ReportPeriod) -> dict[UUID, _Contact]:
-    since, to = period.bounds
-    data = col(EventRow.body)["data"]
-    rows = session.exec(
-        select(
-            InteractionRow,
-            data["collector"]["id"].astext,
-            data["recording"].astext,
-            data["outcome"].astext,
-        )
-        .join(EventRow, col(EventRow.id) == col(InteractionRow.event_id))
-        .where(InteractionRow.agency_id == agency_id)
-        .where(InteractionRow.started_at >= since, InteractionRow.started_at < to)
-        .order_by(col(InteractionRow.started_at), col(InteractionRow.id))
-    ).all()
-    return {
-        row.id: _Contact(row, collector or "", recording is not None, outcome == "answered")
-        for row, collector, recording, outcome in rows
-    }
+def _findings(session: Session, pack: Pack, scope: report_data.Scope) -> list[dict[str, Any]]:
+    titles = {rule.id: rule.title for rule in pack.rules}
+    found = list(report_data.list_findings(session, scope))
+    stands = standing(session, [UUID(one["finding"]) for one in found])
+    for one in found:
+        title = titles.get(one["rule"])
+        one["title_zh"] = title.zh if title else one["rule"]
+        one["title_en"] = title.en if title else one["rule"]
+        stand = stands.get(UUID(one["finding"]))
+        one["review"] = stand.state if stand else None
+        one["dispute"] = stand.dispute_state if stand else None
+    return found
 
 
-def _findings(session: Session, agency_id: UUID, period: ReportPeriod) -> Sequence[FindingRow]:
-    since, to = period.bounds
-    return session.exec(
-        select(FindingRow)
-        .join(InteractionRow, col(InteractionRow.verdict_id) == col(FindingRow.verdict_id))
-        .where(InteractionRow.agency_id == agency_id)
-        .where(InteractionRow.started_at >= since, InteractionRow.started_at < to)
-        .order_by(col(InteractionRow.started_at), col(InteractionRow.id), col(FindingRow.position))
-    ).all()
-
-
-def _pack_digests(session: Session, agency_id: UUID, period: ReportPeriod) -> list[str]:
-    since, to = period.bounds
-    return sorted(
-        session.exec(
-            select(VerdictRow.pack_digest)
-            .join(InteractionRow, col(InteractionRow.verdict_id) == col(VerdictRow.id))
-            .where(InteractionRow.agency_id == agency_id)
-            .where(InteractionRow.started_at >= since, InteractionRow.started_at < to)
-            .distinct()
-        ).all()
-    )
-
-
-def _agency(agency: Agency) -> dict[str, Any]:
-    return {"id": str(agency.id), "name": agency.name}
-
-
-def _local(moment: datetime) -> str:
-    return moment.astimezone(ZONE).isoformat(timespec="seconds")
-
-
-def _finding(row: FindingRow, contact: _Contact, titles: dict[str, Rule]) -> dict[str, Any]:
-    rule = titles.get(row.rule)
-    doc = row.doc
-    return {
-        "interaction_id": contact.row.interaction_id,
-        "id": str(contact.row.id),
-        "case_id": contact.row.case_id,
-        "channel": contact.row.channel,
-        "started_at": _local(contact.row.started_at),
-        "collector_id": contact.collector,
-        "rule": row.rule,
-        "title_zh": rule.title.zh if rule else row.rule,
-        "title_en": rule.title.en if rule else row.rule,
-        "severity": row.severity,
-        "disposition": row.disposition,
-        **{
-            key: doc.get(key)
-            for key in ("articles", "quote", "heard", "start", "end", "facts", "why", "why_zh")
-        },
-    }
-
-
-def _totals(contacts: Iterable[_Contact], findings: list[dict[str, Any]]) -> dict[str, Any]:
-    rows = [contact.row for contact in contacts]
-    outcomes = Counter(row.outcome or "pending" for row in rows)
-    order = ("fail", "review", "inconclusive", "error", "pass", "pending")
+def _totals(findings: list[dict[str, Any]]) -> dict[str, Any]:
     by_rule: dict[str, dict[str, Any]] = {}
     for finding in findings:
         held = by_rule.setdefault(
             finding["rule"],
-            {key: finding[key] for key in ("rule", "title_zh", "title_en", "articles")}
-            | {"count": 0},
+            {key: finding[key] for key in ("rule", "title_zh", "title_en", "articles", "severity")}
+            | {"count": 0, "dismissed": 0},
         )
         held["count"] += 1
+        held["dismissed"] += finding["review"] == "dismiss"
     severities = Counter(finding["severity"] for finding in findings)
     return {
-        "interactions": len(rows),
-        "by_outcome": {name: outcomes[name] for name in order if outcomes[name]},
-        "by_channel": dict(sorted(Counter(row.channel for row in rows).items())),
         "findings": len(findings),
         "by_severity": {s.value: severities[s.value] for s in reversed(Severity)},
         "by_disposition": dict(sorted(Counter(f["disposition"] for f in findings).items())),
+        "by_review": dict(sorted(Counter(f["review"] for f in findings if f["review"]).items())),
         "by_rule": sorted(by_rule.values(), key=lambda row: (-row["count"], row["rule"])),
     }
 
 
-def _articles(pack: Pack, findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    cited = sorted({article for finding in findings for article in finding["articles"] or ()})
+def _collectors(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The collectors with most violations, by their employee numbers."""
+    counted = Counter(
+        (finding["agency"], finding["collector_id"])
+        for finding in findings
+        if finding["disposition"] == "violation"
+    )
     return [
-        {
-            "id": article.id,
-            "instrument_zh": article.instrument.zh,
-            "instrument_en": article.instrument.en,
-            "article": article.article,
-            "published_as": article.published_as,
-            "text": article.text,
-            "label": article.label,
-            "source": article.source,
-        }
-        for article in (pack.articles[name] for name in cited if name in pack.articles)
+        {"agency": agency, "collector_id": collector, "violations": count}
+        for (agency, collector), count in counted.most_common(_TOP_COLLECTORS)
     ]
 
 
-def _retention(session: Session, contacts: Iterable[_Contact]) -> list[dict[str, Any]]:
-    relevant = [c for c in contacts if c.recorded or (c.row.channel == "call" and c.talked)]
-    wanted = {c.row.recording_sha256 for c in relevant if c.row.recording_sha256}
-    held = {
-        row.sha256: row
-        for row in session.exec(
-            select(RecordingRow).where(col(RecordingRow.sha256).in_(wanted))
-        ).all()
-    }
-    return [_kept(contact, held.get(contact.row.recording_sha256 or "")) for contact in relevant]
+def _proof() -> dict[str, str]:
+    proof = retention_proof()
+    return {"state": proof.state, "store": proof.store, "detail": proof.detail}
 
 
-def _kept(contact: _Contact, recording: RecordingRow | None) -> dict[str, Any]:
-    if not contact.recorded:
-        status = "absent"
-    elif recording is None:
-        status = "not_received"
-    else:
-        status = "undecodable" if contact.row.state == "undecodable" else "kept"
-    return {
-        "interaction_id": contact.row.interaction_id,
-        "started_at": _local(contact.row.started_at),
-        "sha256": contact.row.recording_sha256,
-        "size_bytes": recording.size_bytes if recording else None,
-        "received_at": recording.received_at.astimezone(UTC).isoformat(timespec="seconds")
-        if recording
-        else None,
-        "retain_until": recording.retain_until.astimezone(UTC).isoformat(timespec="seconds")
-        if recording
-        else None,
-        "status": status,
-        "status_zh": STATUS_ZH[status],
-    }
-
-
-def _coverage(pack: Pack) -> list[dict[str, Any]]:
-    rules = {rule.id: rule for rule in pack.rules}
-    rows = [_covered(rule.id, rule.title, "checked", rule.coverage) for rule in rules.values()]
-    rows += [_covered(row.id, row.title, row.status, row.data.zh) for row in pack.not_checked]
-    return sorted(rows, key=lambda row: str(row["rule"]))
-
-
-def _covered(rule: str, title: Title, status: str, detail: str) -> dict[str, Any]:
-    return {
-        "rule": rule,
-        "title_zh": title.zh,
-        "title_en": title.en,
-        "status": status,
-        "status_zh": COVERAGE_ZH[status],
-        "detail": detail or None,
-    }
+def _ledger(session: Session) -> dict[str, Any] | None:
+    """The newest signed head of the ledger; None before the first, and for an agency."""
+    head = session.exec(
+        select(LedgerCheckpoint).order_by(LedgerCheckpoint.size.desc()).limit(1)  # type: ignore[attr-defined]
+    ).one_or_none()
+    if head is None:
+        return None
+    return {"size": head.size, "root": head.root.hex(), "note": head.note}

@@ -2,13 +2,10 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
-from uuid import UUID
+from typing import Any
 
-from sqlalchemy.orm import defer
-from sqlmodel import Session, col, select
-
-from service.models import TranscriptRow
+from sqlalchemy import text
+from sqlmodel import Session
 
 FLAGS: Mapping[str, tuple[str, str]] = {
     "truncated": ("录音比文件头所写的短", "shorter than its own header says"),
@@ -37,32 +34,33 @@ FLAGS: Mapping[str, tuple[str, str]] = {
     "uncertain_roles": ("说话人不确定，只供复核", "who speaks is uncertain; for review only"),
 }
 
-# A report counts; what was said is many times as much, and none of it is read here.
-_NO_TEXTS = defer(cast("Any", TranscriptRow.segments)), defer(cast("Any", TranscriptRow.words))
+_HEARD = text(
+    "select i.interaction_id, t.engine, t.model_digest, t.decoded_seconds, t.untrusted_share,"
+    " t.flags from interaction as i join transcript as t on t.tenant_id = i.tenant_id"
+    " and t.interaction_id = i.id where i.started_at >= :since and i.started_at < :until"
+    " and (cast(:agency as uuid) is null or i.agency_id = :agency) order by i.id"
+)
+_PAGE = 1_000
 
 
-def hearing_of(session: Session, interactions: Mapping[UUID, str]) -> dict[str, Any]:
-    """What the speech side did for these interactions; values are the ids that a report shows."""
-    rows = session.exec(
-        select(TranscriptRow)
-        .where(col(TranscriptRow.interaction_id).in_(interactions))
-        .order_by(col(TranscriptRow.interaction_id))
-        .options(*_NO_TEXTS)
-    ).all()
-    engines = Counter((row.engine, row.model_digest) for row in rows)
+def hearing_of(session: Session, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """What the speech side did for the contacts of a report's scope."""
+    engines: Counter[tuple[str, str]] = Counter()
     flagged: dict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        for flag in row.flags:
-            flagged[flag].append(interactions[row.interaction_id])
+    shares = []
+    found = session.connection().execute(_HEARD, scope, execution_options={"yield_per": _PAGE})
+    for name, engine, model_digest, seconds, share, flags in found:
+        engines[engine, model_digest] += 1
+        shares.append((seconds or 0.0, share))
+        for flag in flags:
+            flagged[flag].append(name)
     return {
-        "recordings": len(rows),
+        "recordings": engines.total(),
         "engines": [
             {"engine": engine, "model_digest": digest, "recordings": count}
             for (engine, digest), count in sorted(engines.items())
         ],
-        "untrusted_share": _mean_share(
-            [(row.decoded_seconds or 0.0, row.untrusted_share) for row in rows]
-        ),
+        "untrusted_share": _mean_share(shares),
         "flags": [_flag(flag, flagged[flag]) for flag in sorted(flagged, key=_order)],
     }
 

@@ -1,9 +1,12 @@
 """Audit reports: totals that can be counted again, and a PDF/A-3 that carries its own data."""
 
+import hashlib
 import io
 import json
+import zipfile
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pikepdf
@@ -12,10 +15,14 @@ import pytest
 from sqlmodel import select
 from starlette.testclient import TestClient
 
+from hegui.verify import verify_file
 from service.clock import now
 from service.db import tenant_session
-from service.models import InteractionRow
-from service.report import render_pdf
+from service.ledger_models import LedgerEntry
+from service.ledger_read import list_keys
+from service.ledger_run import run_sealer
+from service.models import AuditEntry, InteractionRow
+from service.report_file import render_pdf
 from service.transcribe import Heard, load_recording, store_transcript
 from tests.factories import (
     Lender,
@@ -188,3 +195,71 @@ def test_an_empty_period_says_so(client: TestClient, lender: Lender, agency: Sen
     pdf = client.get(f"/v1/reports/agencies/{agency.id}?{PERIOD}&format=pdf", headers=lender.auth)
     text = pypdfium2.PdfDocument(pdf.content)[0].get_textpage().get_text_range()
     assert "没有收到任何接触记录" in text
+
+
+def test_the_signed_pdf_and_the_package_are_genuine_and_in_the_ledger(
+    client: TestClient, lender: Lender, path: str, tmp_path: Path
+) -> None:
+    pdf = client.get(f"{path}&format=pdf", headers=lender.auth).content
+    whole = client.get(f"{path}&format=zip", headers=lender.auth).content
+    run_sealer(lender.id)
+
+    with tenant_session(lender.id) as session:
+        key = str(list_keys(session, lender.id)[0])
+        noted = {
+            row.details["format"]: row.details["sha256"]
+            for row in session.exec(select(AuditEntry).where(AuditEntry.action == "report_made"))
+        }
+        sealed = [row.kind for row in session.exec(select(LedgerEntry))]
+    for name, content in (("report.pdf", pdf), ("report.zip", whole)):
+        (tmp_path / name).write_bytes(content)
+        assert verify_file(tmp_path / name, key).status == 0
+        assert noted[name[-3:]] == hashlib.sha256(content).hexdigest()
+    assert sealed.count("report_made") == 2
+    with zipfile.ZipFile(io.BytesIO(whole)) as opened:
+        assert {"report.json", "report.pdf", "report.xlsx"} <= set(opened.namelist())
+    with pikepdf.open(io.BytesIO(pdf)) as opened_pdf, opened_pdf.open_metadata() as metadata:
+        assert metadata["pdfaid:part"] == "3"
+        assert json.loads(opened_pdf.attachments["report.json"].get_file().read_bytes())
+
+
+def test_the_workbook_holds_every_finding_and_no_formula(
+    client: TestClient, lender: Lender, agency: Sender, path: str, run_jobs: Callable[[], None]
+) -> None:
+    trap = "=cmd|'/C'!A0"
+    said = [{"speaker": "collector", "start": 3.0, "end": 7.0, "text": "再不还钱就上门泼油漆"}]
+    call = make_call(interaction_id=trap, transcript=said)
+    assert post_event(client, agency, call).status_code == 202
+    run_jobs()
+
+    report = client.get(path, headers=lender.auth).json()
+    answer = client.get(f"{path}&format=xlsx", headers=lender.auth)
+
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as book:
+        sheets = {name: book.read(name).decode() for name in book.namelist() if "sheet" in name}
+    assert "<f>" not in "".join(sheets.values())
+    assert sheets["xl/worksheets/sheet2.xml"].count("<row ") == len(report["findings"]) + 1
+    assert any(trap in text for text in sheets.values())
+
+
+def test_a_lenders_report_counts_all_agencies_and_an_agencys_its_own(
+    client: TestClient, lender: Lender, agency: Sender, path: str, run_jobs: Callable[[], None]
+) -> None:
+    other = make_agency(lender, "另一家催收")
+    post_event(client, other, make_sms(started_at="2026-06-05T23:30:00+08:00", case_id="K-2"))
+    run_jobs()
+
+    whole = client.get(f"/v1/reports/lender?{PERIOD}", headers=lender.auth).json()
+    own = client.get(f"/v1/reports/lender?{PERIOD}", headers=other.auth).json()
+    pdf = client.get(f"/v1/reports/lender?{PERIOD}&format=pdf", headers=lender.auth)
+
+    assert whole["agency"] is None
+    assert whole["totals"]["interactions"] == 5
+    assert {row["name"]: row["interactions"] for row in whole["agencies"]} == {
+        "安正催收": 4,
+        "另一家催收": 1,
+    }
+    assert sum(day["interactions"] for day in whole["days"]) == 5
+    assert own["totals"]["interactions"] == 1
+    assert own["agency"]["name"] == "另一家催收"
+    assert pdf.status_code == 200
