@@ -31,7 +31,7 @@ SETTLED = timedelta(minutes=5)
 
 
 @contextmanager
-def _lender(tenant_id: str, data_dir: "DataDir") -> Iterator[tuple[UUID, "Session"]]:
+def in_lender(tenant_id: str, data_dir: "DataDir") -> Iterator[tuple[UUID, "Session"]]:
     """A session of the lender that `--tenant` names."""
     from hegui.environment import database
     from service.db import front_door_session, tenant_session
@@ -64,7 +64,7 @@ def keys_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Print a lender's data keys: id, purpose, master key, made, retired."""
     from service.data_keys import list_keys
 
-    with _lender(tenant_id, data_dir) as (_, session):
+    with in_lender(tenant_id, data_dir) as (_, session):
         for row in list_keys(session):
             retired = row.retired_at.isoformat(timespec="seconds") if row.retired_at else "in use"
             made = row.created_at.isoformat(timespec="seconds")
@@ -76,7 +76,7 @@ def keys_rotate(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Make a lender's new data key; `hegui keys reseal` then seals the old events with it."""
     from service.data_keys import rotate_key
 
-    with _lender(tenant_id, data_dir) as (tenant, session):
+    with in_lender(tenant_id, data_dir) as (tenant, session):
         made = rotate_key(session, tenant_id=tenant, by=OPERATOR)
     show(data_key=made)
 
@@ -128,7 +128,7 @@ def limits_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     from service.limits import default_limit, list_limits
     from service.privacy_models import LimitKind
 
-    with _lender(tenant_id, data_dir) as (_, session):
+    with in_lender(tenant_id, data_dir) as (_, session):
         rows = list_limits(session)
         for kind in LimitKind:
             own = [row for row in rows if row.kind == kind]
@@ -161,7 +161,7 @@ def limits_set(
     from service.limits import Limit, set_limit
 
     wish = Limit(amount, period_s, burst if burst is not None else max(1, amount // 6))
-    with _lender(tenant_id, data_dir) as (tenant, session):
+    with in_lender(tenant_id, data_dir) as (tenant, session):
         set_limit(
             session,
             tenant_id=tenant,
@@ -180,7 +180,7 @@ def limits_clear(
     """Take a limit away, so that the default counts again."""
     from service.limits import clear_limit
 
-    with _lender(tenant_id, data_dir) as (tenant, session):
+    with in_lender(tenant_id, data_dir) as (tenant, session):
         clear_limit(
             session,
             tenant_id=tenant,

@@ -26,6 +26,7 @@ from service.api import (
     scorecards,
     samples,
     speech,
+    subjects,
     webhooks,
 )
 
@@ -41,6 +42,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     ledger.router,
     parameters.router,
     speech.router,
+    subjects.router,
     admin.router,
     access.router,
     grants.router,
