@@ -23,13 +23,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import opencc
 from faster_whisper.vad import get_vad_model
 from numpy.typing import NDArray
 
-from hegui.evaluation.cer import distance
-from workers.speech import weights
-from workers.speech.decode import RATE, SCALE, decoded
+from hegui.evaluation.bare import (
+    Reader,
+    channels,
+    faster_whisper,
+    faster_whisper_batched,
+    openai_whisper,
+)
+from hegui.evaluation.cer import Errors, rate
+from workers.speech.decode import RATE, decoded
 from workers.speech.engines import get_engine
 from workers.speech.role_words import leaning
 from workers.speech.transcript import transcribe
@@ -39,16 +44,8 @@ PHONE_RATE = 8_000
 LONG_PAUSE = 1_500.0
 SHORTEST = 0.1
 SPEAKERS = ("collector", "party")
-DIGITS = str.maketrans("0123456789", "零一二三四五六七八九")
-TO_SIMPLIFIED = opencc.OpenCC("t2s")
 Texts = tuple[str, str]
 Hearing = Callable[[], Texts]
-
-
-def plain(text: str) -> str:
-    """Drop what is not heard: marks, script, the way numbers are written."""
-    simplified = TO_SIMPLIFIED.convert(text).lower().translate(DIGITS)
-    return "".join(letter for letter in simplified if letter.isalnum())
 
 
 def references() -> dict[str, list[dict[str, Any]]]:
@@ -88,11 +85,6 @@ def compose(path: Path, seconds: float, *, pause: float = 0.0) -> Texts:
     return said["collector"], said["party"]
 
 
-def channels(path: Path) -> list[NDArray[np.float32]]:
-    with decoded(path) as audio:
-        return [audio.samples[:, at].astype(np.float32) / np.float32(SCALE) for at in (0, 1)]
-
-
 def ours(engine: str) -> Callable[[Path], Hearing]:
     def prepare(path: Path) -> Hearing:
         get_engine(engine)
@@ -113,61 +105,25 @@ def ours(engine: str) -> Callable[[Path], Hearing]:
     return prepare
 
 
-def bare_openai(path: Path) -> Hearing:
-    import torch  # noqa: PLC0415
-    import whisper  # noqa: PLC0415
+def bare(load: Callable[[], Reader]) -> Callable[[Path], Hearing]:
+    def prepare(path: Path) -> Hearing:
+        read = load()
 
-    torch.set_num_threads(1)
-    model = whisper.load_model(weights.for_openai_whisper().source)
+        def hear() -> Texts:
+            first, second = channels(path)
+            return read(first), read(second)
 
-    def hear() -> Texts:
-        texts = [
-            model.transcribe(voice, language="zh", fp16=False)["text"] for voice in channels(path)
-        ]
-        return texts[0], texts[1]
+        return hear
 
-    return hear
-
-
-def bare_faster(path: Path) -> Hearing:
-    from faster_whisper import WhisperModel  # noqa: PLC0415
-
-    source = weights.for_faster_whisper().source
-    model = WhisperModel(source, compute_type="int8", cpu_threads=1)
-
-    def hear() -> Texts:
-        found = [
-            model.transcribe(voice, language="zh", vad_filter=True)[0] for voice in channels(path)
-        ]
-        first, second = ("".join(segment.text for segment in each) for each in found)
-        return first, second
-
-    return hear
-
-
-def batched_faster(path: Path) -> Hearing:
-    from faster_whisper import BatchedInferencePipeline, WhisperModel  # noqa: PLC0415
-
-    source = weights.for_faster_whisper().source
-    pipeline = BatchedInferencePipeline(WhisperModel(source, compute_type="int8", cpu_threads=1))
-
-    def hear() -> Texts:
-        found = [
-            pipeline.transcribe(voice, language="zh", batch_size=8, beam_size=1)[0]
-            for voice in channels(path)
-        ]
-        first, second = ("".join(segment.text for segment in each) for each in found)
-        return first, second
-
-    return hear
+    return prepare
 
 
 CONTENDERS: dict[str, Callable[[Path], Hearing]] = {
     "ours, faster-whisper": ours("faster-whisper"),
-    "faster-whisper batched 8, beam 1": batched_faster,
-    "faster-whisper int8 + VAD": bare_faster,
+    "faster-whisper batched 8, beam 1": bare(faster_whisper_batched),
+    "faster-whisper int8 + VAD": bare(faster_whisper),
     "ours, openai-whisper": ours("openai-whisper"),
-    "bare openai-whisper": bare_openai,
+    "bare openai-whisper": bare(openai_whisper),
 }
 
 
@@ -195,11 +151,10 @@ def measure(name: str, path: Path) -> dict[str, Any]:
 
 def score(found: dict[str, Any], said: Texts, seconds: float) -> dict[str, Any]:
     texts = found.pop("texts")
-    errors = [distance(plain(true), plain(text)) for true, text in zip(said, texts, strict=True)]
-    length = sum(len(plain(true)) for true in said)
+    errors = [Errors.between(true, text) for true, text in zip(said, texts, strict=True)]
     return {
         "cpu_s_per_call_s": round(found["cpu_s"] / seconds, 4),
-        "cer": round(sum(errors) / length, 4) if length else None,
+        "cer": round(rate(errors), 4) if any(said) else None,
         **found,
     }
 

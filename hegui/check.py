@@ -31,7 +31,10 @@ class Speech:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One interaction with what the packs say of it, and where it was read."""
+    """One interaction with what the packs say of it, and where it was read.
+
+    `untrusted_share` (0 to 1) is the part of the speech heard here that was not relied on.
+    """
 
     interaction: Interaction
     outcome: Outcome
@@ -39,6 +42,7 @@ class Checked:
     findings: tuple[Finding, ...]
     origin: Origin | None
     words_only: bool
+    untrusted_share: float
 
     def worst(self) -> Severity | None:
         """The highest severity of what stands or waits for a person; signals only inform."""
@@ -206,6 +210,7 @@ def _judged(
         findings=tuple(finding for part in parts for finding in part.findings),
         origin=origins.get(contact.key),
         words_only=bare,
+        untrusted_share=max(part.untrusted_share for part in parts),
     )
 
 

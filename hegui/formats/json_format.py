@@ -38,6 +38,7 @@ def _interaction(one: Checked) -> dict[str, Any]:
         "started_at": None if one.words_only else about.started_at.isoformat(),
         "outcome": one.outcome.value,
         "reasons": list(one.reasons),
+        "untrusted_share": round(one.untrusted_share, 4),
         "findings": [finding.as_dict() for finding in one.findings],
     }
 

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import xmlschema
 from jsonschema import Draft4Validator, Draft202012Validator
@@ -15,6 +16,7 @@ from rich.cells import cell_len
 
 from hegui.cli import _explain, main
 from tests.hegui.tree import hegui
+from tests.workers.speech.sound import make_wav, voice_without_words
 
 NOON = "2026-05-12T12:20:00+08:00"
 DEBTOR = "+8613800010045"
@@ -311,7 +313,11 @@ def test_recordings_are_heard_beside_their_events_file_and_alone(
     heard = contact("heard", recording=spoken, **answered)
     changed = contact("changed", recording=spoken | {"sha256": "1" * 64}, **answered)
     not_audio = contact("not-audio", recording=spoken | {"path": "fake.wav"}, **answered)
-    path = write(tmp_path / "e.jsonl", [events[0], heard, changed, not_audio])
+    hum = voice_without_words(16).reshape(-1, 1)
+    make_wav(tmp_path / "hum.wav", (hum * 32_767).astype(np.int16))
+    mumbled = {"path": "hum.wav", "sha256": "0" * 64, "speakers": ["collector"]}
+    unclear = contact("unclear", recording=mumbled, outcome="answered", talk_seconds=16)
+    path = write(tmp_path / "e.jsonl", [events[0], heard, changed, not_audio, unclear])
 
     status, out, err = run(path, "--format", "json")
 
@@ -322,6 +328,9 @@ def test_recordings_are_heard_beside_their_events_file_and_alone(
     assert 10 < told["start"] < 20
     assert found["changed"]["reasons"][0] == "recording_hash_differs"
     assert found["not-audio"]["outcome"] == "error"
+    assert found["heard"]["untrusted_share"] < 0.2
+    assert found["unclear"]["untrusted_share"] > 0.9
+    assert "speech_not_trusted" in found["unclear"]["reasons"]
     assert "transcribe" in err
     assert run(tmp_path / "fake.wav", "--format", "json")[0] == 2
 

@@ -1,6 +1,6 @@
 """Plans what is heard of a recording: whose turns lie where, before any word is known."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -35,21 +35,27 @@ def planned(
     speakers: Sequence[str],
     voice: VoiceOptions,
     prints: Voiceprints | None,
+    on_progress: Callable[[float], None],
 ) -> Plan:
     """Return the plan, read from the piece at position 0 or made and handed out as one.
 
     Voices of one channel are told apart where `prints` is at hand; else all of it is one voice.
+    `on_progress` is told the share done (0 to 1): hours of sound take minutes even here.
     """
     channel = shared_channel(audio, speakers)
 
     def make() -> dict[str, object]:
         if channel is None:
-            channels = range(audio.channels)
-            found = [part for each in channels for part in find_speech(audio, each, voice)]
+            count = audio.channels
+            found = [
+                part
+                for each in range(count)
+                for part in find_speech(audio, each, voice, _share(on_progress, each, count))
+            ]
             shared = None
         else:
             # Twin channels carry the same voices twice; hearing one of them is enough.
-            found, shared = _divided(audio, channel, speakers, voice, prints)
+            found, shared = _divided(audio, channel, speakers, voice, prints, on_progress)
         return {
             "turns": [asdict(turn) for turn in join_turns(found, voice)],
             "shared": shared and asdict(shared),
@@ -61,18 +67,24 @@ def planned(
     return Plan(turns, Shared(**kept) if kept else None)
 
 
+def _share(on_progress: Callable[[float], None], part: int, parts: int) -> Callable[[float], None]:
+    """Return what to tell the share of one of several parts."""
+    return lambda share: on_progress((part + share) / parts)
+
+
 def _divided(
     audio: Audio,
     channel: int,
     speakers: Sequence[str],
     voice: VoiceOptions,
     prints: Voiceprints | None,
+    on_progress: Callable[[float], None],
 ) -> tuple[list[Stretch], Shared]:
-    found = list(find_speech(audio, channel, voice))
+    found = list(find_speech(audio, channel, voice, _share(on_progress, 0, 2)))
     owner = _owner(audio, channel, speakers)
     if prints is None:
         return found, Shared(channel, owner)
-    voices = tell_apart(audio, found, prints)
+    voices = tell_apart(audio, found, prints, _share(on_progress, 1, 2))
     # A map that gives the channel to one speaker holds unless a second voice is beyond doubt.
     if voices.count < TWO or (owner is not None and voices.sure < SURE):
         return found, Shared(channel, owner, 1, voices.sure)

@@ -6,7 +6,7 @@ the halves are says whether there are two voices at all; that, and how near a wi
 own half, is the score of a turn.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from typing import cast
@@ -36,6 +36,8 @@ MARGIN = 0.06
 THIRD_VOICE = 0.22
 THIRD_SECONDS = 4.0
 TWO = 2
+# Windows whose sound is held in memory together.
+AT_ONCE = 64
 # A cut without a pause is moved to the quietest moment this near.
 CUT_SECONDS = 0.5
 
@@ -67,21 +69,28 @@ class _Window:
         return (self.end - self.start) / RATE
 
 
-def tell_apart(audio: Audio, stretches: Sequence[Stretch], prints: Voiceprints) -> Voices:
+def tell_apart(
+    audio: Audio,
+    stretches: Sequence[Stretch],
+    prints: Voiceprints,
+    on_done: Callable[[float], None] | None = None,
+) -> Voices:
     """Cut the stretches of one channel where the speaker changes; voice 0 is the first to speak.
 
     What is returned covers the same speech, in time order. Memory grows by some kilobytes a minute.
+    `on_done` is told the share (0 to 1) of the voiceprints that are taken.
     """
     if not stretches:
         return Voices((), 1)
     windows = list(_windows(audio, stretches))
     channel = stretches[0].channel
-    found = np.concatenate(
-        [
-            prints.of([audio.piece(channel, w.start, w.end) for w in windows[low : low + 64]])
-            for low in range(0, len(windows), 64)
-        ]
-    )
+    parts = []
+    for low in range(0, len(windows), AT_ONCE):
+        clips = [audio.piece(channel, w.start, w.end) for w in windows[low : low + AT_ONCE]]
+        parts.append(prints.of(clips))
+        if on_done is not None:
+            on_done(min(1.0, (low + AT_ONCE) / len(windows)))
+    found = np.concatenate(parts)
     seconds = np.array([window.seconds for window in windows])
     telling = seconds >= min(TELLING, float(seconds.max()))
     centres = _two_centres(found[telling], seconds[telling])

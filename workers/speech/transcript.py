@@ -19,6 +19,7 @@ from workers.speech.voice import VoiceOptions
 from workers.speech.voiceprint import packaged
 
 DECODED_PROGRESS = 0.02
+PLANNED_PROGRESS = 0.1
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,14 @@ def transcribe(
             },
         )
         pieces = Pieces(key, done, on_piece)
-        plan = planned(pieces, audio, speakers, voice, prints)
+        plan = planned(
+            pieces,
+            audio,
+            speakers,
+            voice,
+            prints,
+            lambda share: report(_between(DECODED_PROGRESS, PLANNED_PROGRESS, share)),
+        )
         clips = pack(plan.turns, voice)
         docs = list(_heard(pieces, hearing, audio, clips, voice.longest_piece, report))
         report(1.0)
@@ -82,6 +90,10 @@ def transcribe(
 
 def _ignore(_share: float) -> None:
     return None
+
+
+def _between(low: float, high: float, share: float) -> float:
+    return low + (high - low) * share
 
 
 def _heard(
@@ -98,7 +110,7 @@ def _heard(
         until = max(turn.end for clip in group for turn in clip.turns) / RATE
         yield pieces.at(position, until, partial(_group_doc, engine, audio, group))
         heard += sum(clip.length for clip in group)
-        report(DECODED_PROGRESS + (1 - DECODED_PROGRESS) * heard / total)
+        report(_between(PLANNED_PROGRESS, 1.0, heard / total))
 
 
 def _group_doc(engine: Engine, audio: Audio, group: Sequence[Clip]) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """Finds where somebody speaks, and joins it into turns."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -112,15 +112,26 @@ def join_turns(stretches: Iterable[Stretch], options: VoiceOptions) -> tuple[Str
     return tuple(turns)
 
 
-def find_speech(audio: Audio, channel: int, options: VoiceOptions) -> tuple[Stretch, ...]:
-    """Return the stretches of speech in one channel, without what leaks in from another."""
+def find_speech(
+    audio: Audio,
+    channel: int,
+    options: VoiceOptions,
+    on_block: Callable[[float], None] | None = None,
+) -> tuple[Stretch, ...]:
+    """Return the stretches of speech in one channel, without what leaks in from another.
+
+    `on_block` is told the share (0 to 1) that has been looked at, some minutes at a time.
+    """
     if channel in audio.silent_channels:
         return ()
-    found = _padded(list(_in_blocks(audio, channel, options)), audio.samples.shape[0], options)
+    blocks = _in_blocks(audio, channel, options, on_block or (lambda _share: None))
+    found = _padded(list(blocks), audio.samples.shape[0], options)
     return tuple(stretch for stretch in found if not _is_echo(audio, stretch))
 
 
-def _in_blocks(audio: Audio, channel: int, options: VoiceOptions) -> Iterator[Stretch]:
+def _in_blocks(
+    audio: Audio, channel: int, options: VoiceOptions, on_block: Callable[[float], None]
+) -> Iterator[Stretch]:
     """Read a long recording in blocks that begin in silence, so that memory stays bounded."""
     vad = VadOptions(
         threshold=options.threshold,
@@ -148,6 +159,7 @@ def _in_blocks(audio: Audio, channel: int, options: VoiceOptions) -> Iterator[St
                 yield held
             held = stretch
         start = resume
+        on_block(start / total)
     if held is not None:
         yield held
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from workers.speech.decode import decoded
+from workers.speech.decode import RATE, decoded
 
 DATA = Path(__file__).parents[2] / "data"
 THREAT = DATA / "claimed_lawsuit_mulaw.wav"
@@ -32,3 +32,11 @@ def voice_of(path: Path, channel: int, start: float, end: float) -> NDArray[np.i
     with decoded(path) as audio:
         piece = audio.samples[round(start * 16_000) : round(end * 16_000), channel]
         return np.array(piece).reshape(-1, 1)
+
+
+def voice_without_words(seconds: int) -> NDArray[np.float64]:
+    """Return what sounds like a voice (-1 to 1, 16 kHz) and says nothing."""
+    time = np.arange(seconds * RATE) / RATE
+    pitch = np.cumsum(140 + 20 * np.sin(2 * np.pi * 0.7 * time)) / RATE * 2 * np.pi
+    parts = [np.sin(n * pitch) / (1 + ((n * 140 - 700) / 200) ** 2) for n in range(1, 25)]
+    return np.asarray(0.15 * np.sum(parts, axis=0) * (np.sin(4 * np.pi * time) > -0.5))

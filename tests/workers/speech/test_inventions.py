@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.workers.speech.sound import voice_without_words
 from workers.speech.clips import Clip
 from workers.speech.decode import RATE
 from workers.speech.engines import EngineOptions, get_engine
@@ -34,12 +35,6 @@ def melody() -> Sound:
     )
 
 
-def voice_without_words() -> Sound:
-    pitch = np.cumsum(140 + 20 * np.sin(2 * np.pi * 0.7 * TIME)) / RATE * 2 * np.pi
-    parts = [np.sin(n * pitch) / (1 + ((n * 140 - 700) / 200) ** 2) for n in range(1, 25)]
-    return np.asarray(0.15 * np.sum(parts, axis=0) * (np.sin(4 * np.pi * TIME) > -0.5))
-
-
 SOUNDS = {
     "silence": np.zeros_like(TIME),
     "ringing": tone(450) * ((TIME % 5) < 1),
@@ -49,7 +44,7 @@ SOUNDS = {
     "bursts of noise": noise() * (np.sin(7 * np.pi * TIME) > 0),
     "clicks": 0.8 * (np.random.default_rng(3).random(TIME.size) < 0.0004),
     "music": melody(),
-    "a voice without words": voice_without_words(),
+    "a voice without words": voice_without_words(SECONDS),
 }
 
 

@@ -113,6 +113,19 @@ def test_progress_rises_to_one(tmp_path: Path) -> None:
     assert shares[-1] == 1.0
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_progress_moves_while_hours_are_searched_for_speech(tmp_path: Path, channels: int) -> None:
+    shares: list[float] = []
+    words = voice_of(THREAT, 0, 9, 11)
+    long = np.concatenate([words, np.zeros((1_200 * 16_000, 1), dtype=np.int16), words])
+    path = make_wav(tmp_path / "long.wav", np.hstack([long, long[::-1]][:channels]))
+
+    transcribe_file(path, speakers=BOTH, engine="faster-whisper", on_progress=shares.append)
+
+    assert shares == sorted(shares)
+    assert len({share for share in shares if 0.02 < share < 0.1}) > 8
+
+
 def test_same_file_gives_the_same_transcript(threat: Transcription) -> None:
     assert transcribe_file(THREAT, speakers=BOTH) == threat
 
