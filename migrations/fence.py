@@ -39,12 +39,26 @@ def by_interaction(table: str) -> str:
     )
 
 
-def narrow(table: str, actor: str, session: str, condition: str) -> None:
-    """Narrow a table for the sessions of one kind of actor, on top of all its other policies."""
+def narrow(
+    table: str, actor: str, session: str, condition: str, *, writes: str | None = None
+) -> None:
+    """Narrow a table for the sessions of one kind of actor, on top of all its other policies.
+
+    They may write what meets `writes`; None: what they see.
+    """
     op.execute(
         f"create policy {table}_of_{actor} on {table} as restrictive"
         f" using ((select {session}) is null or {condition})"
-        f" with check ((select {session}) is null or {condition})"
+        f" with check ((select {session}) is null or {writes or condition})"
+    )
+
+
+def narrow_regulators(table: str, condition: str, *, writes: str = NOTHING) -> None:
+    """Let regulators' sessions see what meets a condition; they write and delete nothing of it."""
+    narrow(table, "regulator", REGULATOR, condition, writes=writes)
+    op.execute(
+        f"create policy {table}_kept_from_regulators on {table} as restrictive for delete"
+        f" using ((select {REGULATOR}) is null)"
     )
 
 
@@ -65,5 +79,5 @@ def fence(
     if narrowed is not None:
         narrow(table, "agency", AGENCY, narrowed)
     if regulators is not None:
-        narrow(table, "regulator", REGULATOR, regulators)
+        narrow_regulators(table, regulators)
     op.execute(f"grant {rights} on {table} to {APP}")

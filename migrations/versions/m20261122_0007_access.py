@@ -12,6 +12,7 @@ from migrations.fence import (
     REGULATOR,
     fence,
     narrow,
+    narrow_regulators,
     script,
 )
 
@@ -347,8 +348,9 @@ def upgrade() -> None:
     for part in (LIFE, KEYS, GRANT, CARRY_OVER, FUNCTIONS, KEPT):
         script(part)
     for table, seen in REGULATORS.items():
-        op.execute(f"drop policy if exists {table}_of_regulator on {table}")
-        narrow(table, "regulator", REGULATOR, seen)
+        for policy in (f"{table}_of_regulator", f"{table}_kept_from_regulators"):
+            op.execute(f"drop policy if exists {policy} on {table}")
+        narrow_regulators(table, seen)
     for table, seen in AGENCIES.items():
         narrow(table, "agency", AGENCY, seen)
     _open_audit()
@@ -359,12 +361,10 @@ def upgrade() -> None:
         f"create policy access_grant_of_its_regulator on access_grant for select using ({own})"
     )
     fence("grant_access", narrowed=NOTHING, rights="select, insert")
-    fence(
-        "sample",
-        narrowed=NOTHING,
-        rights="select, insert, update",
-        regulators=f"{of_grant} and {GRANTED})",
-    )
+    # A regulator opens samples and reveals seeds itself: the one thing that its session writes.
+    fence("sample", narrowed=NOTHING, rights="select, insert, update", regulators=None)
+    own_sample = f"{of_grant} and {GRANTED})"
+    narrow_regulators("sample", own_sample, writes=own_sample)
     script(f"""
         grant select, insert, update on regulator to {APP};
         grant select, insert on operator_entry to {APP};
@@ -376,7 +376,11 @@ def upgrade() -> None:
 
 def _open_audit() -> None:
     """Let every session add entries; what it reads back is narrowed."""
-    for policy in ("audit_entry_of_agency", "audit_entry_of_regulator"):
+    for policy in (
+        "audit_entry_of_agency",
+        "audit_entry_of_regulator",
+        "audit_entry_kept_from_regulators",
+    ):
         op.execute(f"drop policy if exists {policy} on audit_entry")
     op.execute(
         "create policy audit_entry_of_actor on audit_entry as restrictive for select"
@@ -392,6 +396,7 @@ def downgrade() -> None:
     narrow("audit_entry", "agency", AGENCY, NOTHING)
     for table in REGULATORS:
         op.execute(f"drop policy {table}_of_regulator on {table}")
+        op.execute(f"drop policy {table}_kept_from_regulators on {table}")
     for table in AGENCIES:
         op.execute(f"drop policy {table}_of_agency on {table}")
     op.execute("drop trigger key_is_kept on api_key")
