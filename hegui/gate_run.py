@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from hegui.errors import RefusedError
 from hegui.formats import gate_formats
 from hegui.gate import Gate, Limits, judge
-from hegui.service_client import ServiceClient, UnreachableError
+from hegui.transport import ApiError, BadAddressError, Transport, UnreachableError
 
 CLOSED = 1
 UNDECIDED = 3
@@ -36,8 +36,12 @@ def run_gate(wish: Wish, url: str, key: str, form: str, output: Path | None) -> 
     """Read, wait, judge and write the result; gives the exit status."""
     errors = Console(stderr=True)
     try:
-        with ServiceClient(url, key) as client:
+        with Transport(url, key) as client:
             found = _measured(client, wish, errors)
+    except BadAddressError as error:
+        raise RefusedError(f"--url or HEGUI_API_KEY: {error}") from error
+    except ApiError as error:
+        raise RefusedError(f"the service refused: {error}") from error
     except UnreachableError as error:
         errors.print(str(error), soft_wrap=True)
         return UNDECIDED
@@ -53,7 +57,7 @@ def run_gate(wish: Wish, url: str, key: str, form: str, output: Path | None) -> 
     return 0 if found.is_open else CLOSED
 
 
-def _measured(client: ServiceClient, wish: Wish, errors: Console) -> Gate:
+def _measured(client: Transport, wish: Wish, errors: Console) -> Gate:
     agency_id = _agency_id(client, wish.agency)
     batch = _batch(client, agency_id, wish, errors)
     findings: tuple[dict[str, Any], ...] = ()
@@ -68,7 +72,7 @@ def _measured(client: ServiceClient, wish: Wish, errors: Console) -> Gate:
     return judge(batch, wish.limits, findings)
 
 
-def _agency_id(client: ServiceClient, text: str) -> str:
+def _agency_id(client: Transport, text: str) -> str:
     try:
         return str(UUID(text))
     except ValueError:
@@ -80,7 +84,7 @@ def _agency_id(client: ServiceClient, text: str) -> str:
     return str(found[0])
 
 
-def _batch(client: ServiceClient, agency_id: str, wish: Wish, errors: Console) -> dict[str, Any]:
+def _batch(client: Transport, agency_id: str, wish: Wish, errors: Console) -> dict[str, Any]:
     """Read the batch, again and again while contacts are pending and there is time to wait."""
     path = f"/v1/checks/agencies/{agency_id}"
     query = {"from": _text(wish.since), "to": _text(wish.until)}
