@@ -14,7 +14,7 @@ from rules.document import Voice
 from rules.events import Case, Channel, Interaction, Mode, Speaker
 from rules.flaws import flaws_of, talked
 from rules.hearing import SURE_ROLE, Candidate, Hearing, Hit, is_unsure, overlap
-from rules.legible import SHAKY
+from rules.legible import SHAKY, misheard_before
 from rules.model import (
     Audio,
     CaseHistory,
@@ -281,8 +281,15 @@ def _disposition(rule: Rule, hit: Hit, hearing: Hearing) -> Disposition:
     if hit.span.match == "phonetic":
         unsure = hit.span.confidence < SURE_MATCH or hearing.oddity > SHAKY
     else:
-        unsure = hearing.garbled
+        unsure = hearing.garbled or (
+            hearing.oddity > SHAKY and _lead_is_misheard(hit.span, hearing)
+        )
     return Disposition.REVIEW if unsure or hit.span.biased else wanted
+
+
+def _lead_is_misheard(span: Span, hearing: Hearing) -> bool:
+    text = hearing.document.segments[span.segment].text
+    return span.speaker is not None and misheard_before(text, span.char_start)
 
 
 def _leans_on_others(rule: Rule) -> bool:

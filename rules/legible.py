@@ -1,5 +1,6 @@
 """How well speech was written down: what is misheard leaves odd characters that stand alone."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -21,6 +22,12 @@ one in a hundred is.
 """
 
 
+LEAD = 8
+"""Characters before a match in which a denial or another's name would have to be legible."""
+
+_BREAK = re.compile(r"[，。,.！!？?；;：:、\s]")
+
+
 def oddity(texts: Iterable[str]) -> float:
     """How many different odd characters these texts hold beyond what is usual.
 
@@ -36,6 +43,16 @@ def oddity(texts: Iterable[str]) -> float:
                 if len(token) == 1 and _is_odd(token):
                     odd.add(token)
     return len(odd) - USUAL * total
+
+
+def misheard_before(text: str, start: int) -> bool:
+    """Whether an odd character stands in the clause before `start`, where a denial would stand."""
+    before = text[max(0, start - LEAD) : start]
+    clause = _BREAK.split(before)[-1]
+    return any(
+        len(token) == 1 and "\u4e00" <= token <= "\u9fff" and _is_odd(token)
+        for token in rjieba.cut(plain(clause), False)  # noqa: FBT003  no guessing of unknown words
+    )
 
 
 @lru_cache(maxsize=1 << 13)
