@@ -36,12 +36,10 @@ def month(
     post_event(client, agency, make_call(case_id="K-9", collector={"id": "E-9"}))
     run_jobs()
     reviewer = make_reviewer(lender)
-    done: set[str] = set()
-    for row in findings(client, lender.auth, limit=200):
-        contact = row["interaction"]
-        if row["rule"] == "THR-02" and not done:
-            done.add(contact)
-        if contact in done:
+    rows = findings(client, lender.auth, limit=200)
+    wronged = next(row["interaction"] for row in rows if row["rule"] == "THR-02")
+    for row in rows:
+        if row["interaction"] == wronged:
             review(client, reviewer, row["id"], "dismiss")
     return agency
 

@@ -116,6 +116,9 @@ def test_a_program_works_through_the_queue(
         assert admin.scorecards.get_badge(agency.id).startswith(b"<svg")
 
 
+Script = tuple[tuple[int, dict[str, str]], ...]
+
+
 class Moody(LocalServer):
     """Answers as its script says, then 200."""
 
@@ -146,7 +149,7 @@ Moody.handler = _Answers
 
 def test_the_client_waits_as_long_as_it_is_told_and_not_for_ever() -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=1), usegmt=True)
-    script = ((429, {"Retry-After": "1"}), (503, {"Retry-After": soon}), (503, {}))
+    script: Script = ((429, {"Retry-After": "1"}), (503, {"Retry-After": soon}), (503, {}))
     with Moody(*script) as server, HeguiClient(f"http://{server.address}", "key") as client:
         assert client.agencies.list_agencies().items == []
     moments = [at for _, at in server.asked]
@@ -163,7 +166,7 @@ def test_the_client_waits_as_long_as_it_is_told_and_not_for_ever() -> None:
 
 
 def test_what_is_refused_or_broken_is_not_asked_again() -> None:
-    script = ((400, {}), (500, {}))
+    script: Script = ((400, {}), (500, {}))
     with Moody(*script) as server, HeguiClient(f"http://{server.address}", "key") as client:
         with pytest.raises(ApiError):
             client.agencies.list_agencies()
