@@ -20,7 +20,7 @@ SPOKEN = $(if $(filter file,$(origin CORPUS)),hegui/demo_data,$(CORPUS))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock demo serve test check lint fix migrate \
-	bench-ingest bench-rules bench-speech eval eval-speech fuzz-audio clean
+	bench-ingest bench-rules bench-speech eval eval-speech fuzz-audio fuzz-api clean
 
 help: ## list these verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,9 @@ eval-speech: venv ## character errors and violations found, by telephone codec a
 
 fuzz-audio: venv ## hostile audio of every kind and 2,000 damaged recordings; one line of counts
 	@$(BIN)/python -m tests.workers.speech.fuzz
+
+fuzz-api: venv ## all phases of schemathesis over the OpenAPI, 200 examples an operation, 3 seeds
+	@$(BIN)/python -m tests.api.fuzz
 
 clean: ## remove caches and build output; leaves .venv and var/ alone
 	@rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
