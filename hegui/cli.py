@@ -11,10 +11,12 @@ import typer
 
 from hegui.cli_access import grant, key, regulator
 from hegui.cli_admin import agency, endpoint, tenant
+from hegui.cli_backup import backup
 from hegui.cli_debtor import debtor
 from hegui.cli_gate import gate
 from hegui.cli_near_misses import near_misses
 from hegui.cli_privacy import keys, limits
+from hegui.cli_replay import backtest, replay
 from hegui.cli_retention import calls, hold, purge
 from hegui.cli_rules import rules
 from hegui.cli_scorecard import scorecard
@@ -46,6 +48,7 @@ for group, help_text in (
     (rules, "Rule packs: list them, test them, ask why."),
     (vcon, "Contacts as vCon documents."),
     (ledger, "The sealed ledger of a lender."),
+    (backup, "Copies of the embedded database, and the way back to a point in time."),
     (hold, "Legal holds on recordings."),
     (purge, "Purge runs: what is past its date goes, after a wait and by two persons."),
     (calls, "Agencies' lists of calls against what arrived."),
@@ -169,6 +172,8 @@ def check(
 app.command()(gate)
 app.command()(scorecard)
 app.command()(verify)
+app.command()(replay)
+app.command()(backtest)
 rules.command("near-misses")(near_misses)
 
 

@@ -26,7 +26,8 @@ def child_environment(*, without: frozenset[str] = frozenset()) -> dict[str, str
 
 def embedded(data_dir: Path) -> Postgres:
     """The embedded server of a data folder."""
-    return Postgres(data_dir / "postgres")
+    archive = settings().wal_archive_dir
+    return Postgres(data_dir / "postgres", archive=Path(archive) if archive else None)
 
 
 def point_to(postgres: Postgres, data_dir: Path) -> None:

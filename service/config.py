@@ -53,6 +53,10 @@ class Settings(BaseSettings):
         ge=1,
         description="First retention of a recording, from receipt (five years); only ever raised.",
     )
+    wal_archive_dir: str = Field(
+        default="",
+        description="Folder for the log of the embedded database, for restores to a point in time.",
+    )
     purge_wait_days: int = Field(
         default=7, ge=1, description="Days between the list of a purge run and its removal."
     )
