@@ -16,6 +16,7 @@ interaction, *rule* level single rules, *interaction* level whether anything req
 interactions that need no finding where something beyond the tolerated was reported. Intervals are 95% Wilson.
 
 * **text, all rules**: transcripts as given, words and facts.
+* **violations alone**: only what makes a contact fail; what asks a person for a review counts as not reported.
 * **seen / unseen cases**: where a corpus says which mistakes nobody may read: the figures of either part.
 * **text, words**: the rules that listen to words.
 * **five-fold**: cases dealt into five folds; each is read by the pack without the phrases and words that occur in its violating

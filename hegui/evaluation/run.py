@@ -12,6 +12,7 @@ from hegui.evaluation.scoring import Score, score
 from rules import Pack, evaluate
 from rules.conditions import FACTS, answers, claims, opening, papers
 from rules.history import build_histories
+from rules.model import Disposition, Finding
 from rules.rule import (
     AbsentCondition,
     AllCondition,
@@ -62,14 +63,30 @@ class Evaluation:
     tracks: list[Track] = field(default_factory=list)
 
 
-def report_rules(pack: Pack, corpus: Corpus) -> dict[str, set[str]]:
-    """The rules that the engine reports, by interaction id."""
-    found: dict[str, set[str]] = {}
+def report_findings(pack: Pack, corpus: Corpus) -> dict[str, list[Finding]]:
+    """What the engine finds, by interaction id; an empty list where it finds nothing."""
+    found: dict[str, list[Finding]] = {}
     for history in build_histories(corpus.events, corpus.audio).values():
         for verdict in evaluate(pack, history):
-            rules = {finding.rule for finding in verdict.findings}
-            found.setdefault(verdict.interaction_id, set()).update(rules)
+            found.setdefault(verdict.interaction_id, []).extend(verdict.findings)
     return found
+
+
+def report_rules(pack: Pack, corpus: Corpus) -> dict[str, set[str]]:
+    """The rules that the engine reports, by interaction id."""
+    return _rules(report_findings(pack, corpus))
+
+
+def _rules(found: Mapping[str, list[Finding]], *, alone: bool = False) -> dict[str, set[str]]:
+    """The rules of findings; with `alone`, of those that stand without anybody's confirmation."""
+    return {
+        key: {
+            finding.rule
+            for finding in findings
+            if not alone or finding.disposition is Disposition.VIOLATION
+        }
+        for key, findings in found.items()
+    }
 
 
 def spoken_rules(pack: Pack) -> frozenset[str]:
@@ -126,8 +143,9 @@ def evaluate_corpus(
 
     covered = frozenset(keywords())
     on_step(f"{corpus.name}: text")
-    plain = report_rules(pack, corpus)
+    plain = _rules(findings := report_findings(pack, corpus))
     add("text, all rules", "hegui", plain)
+    add("text, violations alone", "hegui", _rules(findings, alone=True))
     if corpus.unseen:
         add("text, all rules, seen cases", "hegui", plain, only=plain.keys() - corpus.unseen)
         add("text, all rules, unseen cases", "hegui", plain, only=corpus.unseen)

@@ -23,7 +23,7 @@ from hegui.evaluation.folds import (
 )
 from hegui.evaluation.noise import SyllableNoise
 from hegui.evaluation.page import accuracy_page
-from hegui.evaluation.run import Evaluation, Track, report_rules
+from hegui.evaluation.run import Evaluation, Track, evaluate_corpus, report_rules
 from hegui.evaluation.scoring import Tally, score, wilson
 from rules import parse
 from service.packs import load_pack
@@ -286,6 +286,24 @@ def test_mistakes_on_unseen_cases_are_counted_but_never_listed(tmp_path: Path) -
     unseen = next(t for t in tracks if t["track"] == "text, all rules, unseen cases")
     assert unseen["by_rule"]["PRV-03"]["fn"] == 1
     assert "| PRV-03 | 0 | 2 | 0 |" in page.read_text("utf-8")
+
+
+def test_what_asks_for_a_review_is_no_violation_alone(tmp_path: Path) -> None:
+    folder = lay(
+        tmp_path,
+        [call("A1", "再不还就上门泼油漆"), call("A2", "拖下去后果自负")],
+        [
+            {"interaction_id": "A1-01", "rules": ["THR-02"]},
+            {"interaction_id": "A2-01", "rules": ["THR-04"]},
+        ],
+    )
+    tracks = evaluate_corpus(load_pack(), read_corpus(folder))
+
+    def threats(name: str) -> Tally:
+        return next(t for t in tracks if t.track == name).score.by_family["THR"]
+
+    assert (threats("text, all rules").tp, threats("text, all rules").fn) == (2, 0)
+    assert (threats("text, violations alone").tp, threats("text, violations alone").fn) == (1, 1)
 
 
 def test_every_label_of_the_field_corpus_is_a_rule_that_the_pack_knows() -> None:
