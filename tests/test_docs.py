@@ -30,7 +30,7 @@ def read(name: str) -> str:
 
 def test_every_setting_is_on_its_page_with_its_default() -> None:
     page = dict(
-        re.findall(r"^\| `HEGUI_([A-Z_]+)` \| (.*?) \|", read("docs/settings.md"), re.MULTILINE)
+        re.findall(r"^\| `HEGUI_([A-Z0-9_]+)` \| (.*?) \|", read("docs/settings.md"), re.MULTILINE)
     )
 
     assert set(page) == {name.upper() for name in Settings.model_fields}
@@ -43,7 +43,7 @@ def test_every_setting_is_on_its_page_with_its_default() -> None:
 
 @pytest.mark.parametrize("name", ["docs/webhooks.md", "docs/operations.md", "docker-compose.yml"])
 def test_every_setting_named_elsewhere_exists(name: str) -> None:
-    named = set(re.findall(r"HEGUI_([A-Z_]+)", read(name)))
+    named = set(re.findall(r"HEGUI_([A-Z0-9_]+)", read(name)))
 
     known = {field.upper() for field in Settings.model_fields}
     assert named <= known | {"OWNER_PASSWORD", "PORT"}
