@@ -199,11 +199,13 @@ _KEYS = {
 }
 
 
-def _select(source: Source, where: str, order: str) -> str:
+def _select(source: Source, where: str, order: str, limit: str = "") -> str:
     fields = ", ".join(f'{sql} as "c_{name}"' for name, sql in source.fields.items())
+    # Rows are chosen first: contents are worked out for those of the page alone.
+    chosen = f"(select t.* from {source.name} as t where {where} order by {order} {limit})"  # noqa: S608  fixed words, no input
     return (
-        f"select {source.id} as source_id, {source.kind} as kind, {source.at} as at,"  # noqa: S608  fixed words, no input
-        f" t.written_xid as xid, {fields} from {source.name} as t where {where} order by {order}"
+        f"select {source.id} as source_id, {source.kind} as kind, {source.at} as at,"  # noqa: S608  fixed words
+        f" t.written_xid as xid, {fields} from {chosen} as t order by {order}"
     )
 
 
@@ -223,20 +225,24 @@ def read_written(
 ) -> list[Sealable]:
     """Rows of the transactions [since, before), by transaction; at most `limit`."""
     where = "t.written_xid >= :since and t.written_xid < :before"
-    statement = _select(source, where, f"t.written_xid, {source.rank}") + " limit :limit"
+    statement = _select(source, where, f"t.written_xid, {source.rank}", "limit :limit")
     values = {"since": since, "before": before, "limit": limit}
     return list(_rows(session, source, statement, values))
 
 
-def read_unsealed(session: Session, source: Source, *, before: int, limit: int) -> list[Sealable]:
-    """Rows that have no entry, whichever transaction below `before` wrote them."""
+def read_unsealed(
+    session: Session, source: Source, *, since: int = 0, before: int, limit: int
+) -> list[Sealable]:
+    """Rows of the transactions [since, before) that have no entry yet; at most `limit`."""
     where = (
-        "t.written_xid < :before and not exists (select 1 from ledger_entry as e"  # noqa: S608  fixed words
+        "t.written_xid >= :since and t.written_xid < :before"  # noqa: S608  fixed words
+        " and not exists (select 1 from ledger_entry as e"
         f" where e.tenant_id = t.tenant_id and e.source = '{source.name}'"
         f" and e.source_id = {source.id})"
     )
-    statement = _select(source, where, f"t.written_xid, {source.rank}") + " limit :limit"
-    return list(_rows(session, source, statement, {"before": before, "limit": limit}))
+    statement = _select(source, where, f"t.written_xid, {source.rank}", "limit :limit")
+    values = {"since": since, "before": before, "limit": limit}
+    return list(_rows(session, source, statement, values))
 
 
 def read_contents(session: Session, source: Source, ids: Sequence[str]) -> dict[str, Sealable]:

@@ -38,6 +38,7 @@ MEDIA: Mapping[ReportFormat, str] = {
 }
 # What the PDF lists one by one; the attached JSON and the XLSX hold everything.
 MAX_LISTED = {"findings": 300, "retention": 200}
+GRAVEST = 6
 _SEVERITIES = [severity.value for severity in reversed(Severity)]
 
 
@@ -118,6 +119,14 @@ def _content(document: dict[str, Any], form: ReportFormat, signer: Signer, now: 
     return b"".join(make_package(SCHEMA, facts, held, signer=signer, origin=origin, now=now))
 
 
+def _gravest(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The worst finding of each of the worst rules, for the page that is read first."""
+    first: dict[str, dict[str, Any]] = {}
+    for finding in findings:
+        first.setdefault(finding["rule"], finding)
+    return list(first.values())[:GRAVEST]
+
+
 def _shortened(document: dict[str, Any]) -> dict[str, Any]:
     """What the PDF prints: the worst findings first, long lists cut and their length told."""
     findings = sorted(
@@ -133,4 +142,5 @@ def _shortened(document: dict[str, Any]) -> dict[str, Any]:
         **document,
         **{name: rows[: MAX_LISTED[name]] for name, rows in cut.items()},
         "lengths": {name: len(rows) for name, rows in cut.items()},
+        "gravest": _gravest(findings),
     }

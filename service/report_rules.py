@@ -40,9 +40,11 @@ def articles_of(pack: Pack, cited: Iterable[str]) -> list[dict[str, Any]]:
 
 def coverage_of(pack: Pack) -> list[dict[str, Any]]:
     """Every clause that the pack knows of: checked, not checkable from the data, out of scope."""
+    # Rules that share an id are one clause, checked in several ways.
+    checked = {rule.id: rule for rule in pack.rules}
     rows = [
         _covered(rule.id, rule.title, "checked", rule.coverage, rule.articles)
-        for rule in pack.rules
+        for rule in checked.values()
     ]
     rows += [
         _covered(row.id, row.title, row.status, row.data.zh, row.articles)
