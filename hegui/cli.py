@@ -171,6 +171,8 @@ def check(
 app.command()(gate)
 app.command()(scorecard)
 app.command()(verify)
+app.command()(replay)
+app.command()(backtest)
 rules.command("near-misses")(near_misses)
 
 
