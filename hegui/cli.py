@@ -16,6 +16,7 @@ from hegui.cli_debtor import debtor
 from hegui.cli_gate import gate
 from hegui.cli_near_misses import near_misses
 from hegui.cli_privacy import keys, limits
+from hegui.cli_replay import backtest, replay
 from hegui.cli_retention import calls, hold, purge
 from hegui.cli_rules import rules
 from hegui.cli_scorecard import scorecard
