@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from hegui.cli_access import grant, key, regulator
-from hegui.cli_admin import agency, endpoint, tenant
+from hegui.cli_admin import agency, tenant
+from hegui.cli_endpoint import endpoint
 from hegui.cli_backup import backup
 from hegui.cli_debtor import debtor
 from hegui.cli_gate import gate

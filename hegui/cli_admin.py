@@ -166,13 +166,13 @@ def endpoint_add(
 
     wish = EndpointWish(
         url=url,
-        kind=EndpointKind(_choice(kind, "--kind", list(EndpointKind))),
+        kind=EndpointKind(choose(kind, "--kind", list(EndpointKind))),
         secret=secret,
         agencies=[read_id(text, "--agency") for text in agencies] if agencies else None,
         families=families or None,
-        lowest_severity=Severity(_choice(lowest, "--lowest-severity", list(Severity))),
+        lowest_severity=Severity(choose(lowest, "--lowest-severity", list(Severity))),
         dispositions=[
-            Disposition(_choice(text, "--disposition", list(Disposition)))
+            Disposition(choose(text, "--disposition", list(Disposition)))
             for text in dispositions or ["violation"]
         ],
         window_s=window_s,
@@ -192,7 +192,8 @@ def endpoint_add(
             raise RefusedError(f"{error.detail} {fields} ({hint})") from error
 
 
-def _choice(text: str, name: str, allowed: "Sequence[StrEnum]") -> str:
+def choose(text: str, name: str, allowed: "Sequence[StrEnum]") -> str:
+    """Give back one of the words allowed for `name`; raises `RefusedError`."""
     if text not in allowed:
         raise RefusedError(f"{name}: {text}: use {', '.join(allowed)}")
     return text
