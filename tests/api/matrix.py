@@ -106,6 +106,9 @@ TERMS = {
     "starts_at": "2098-06-01T00:00:00Z",
 }
 
+# A person of whom nothing is held: its routes are asked without harm to the world.
+SUBJECTS = frozenset({200, 404, 409, 422})
+
 # Answered to everybody, without a key: they say nothing of anybody.
 OPEN = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /v1/health", "GET /openapi.json"}
 # Whose caller is told otherwise than by an API key; each has tests of its own.
@@ -205,8 +208,15 @@ RULES: dict[str, Rule] = {
         LENDER, ids=OF_AGENCY, query={"year": "2026"}
     ),
     "GET /v1/reports/agencies/{agency_id}": reads(EVERYBODY, ids=OF_AGENCY, query=DAYS),
+    "GET /v1/reports/lender": reads(EVERYBODY, query=DAYS),
+    "POST /v1/subjects/access": acts(ADMINISTRATOR, {"case_id": "K-9"}, ok=SUBJECTS),
+    "POST /v1/subjects/export": acts(ADMINISTRATOR, {"case_id": "K-9"}, ok=SUBJECTS),
+    "POST /v1/subjects/correction": acts(
+        ADMINISTRATOR, {"case_id": "K-9", "fields": {"balance": "1"}}, ok=SUBJECTS
+    ),
+    "POST /v1/subjects/erasure": acts(ADMINISTRATOR, {"case_id": "K-9"}, ok=SUBJECTS),
     "GET /v1/ledger/checkpoint": reads(EVERYBODY, ok=frozenset({200, 404})),
-    "GET /v1/ledger/entries": reads(LENDER),
+    "GET /v1/ledger/entries": reads(LENDER, echoes=True),
     "GET /v1/ledger/proof/inclusion": reads(
         OVERSEERS, query={"seq": "0"}, ok=frozenset({200, 404, 409})
     ),
@@ -287,6 +297,20 @@ RULES: dict[str, Rule] = {
 }
 # The key alone counts, whatever its owner may read: a regulator without a grant is told so here.
 BY_KEY = {"GET /v1/me": EVERYBODY}
+
+
+ROLES = (ADMIN, REVIEW, VIEWER, SEND, QUALITY, CLERK, REGULATOR)
+
+
+def write_table() -> str:
+    """The rules as docs/access.md shows them."""
+    heads = "| route | " + " | ".join(ROLES).replace(CLERK, "read") + " |"
+    lines = [heads, "|---" * (len(ROLES) + 1) + "|"]
+    held = {**{route: rule.who for route, rule in RULES.items()}, **BY_KEY}
+    for route in sorted(held, key=lambda name: name.split(" ")[::-1]):
+        marks = ("●" if role in held[route] else "" for role in ROLES)
+        lines.append(f"| `{route}` | " + " | ".join(marks) + " |")
+    return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True)
