@@ -15,6 +15,7 @@ PYTEST_ARGS ?=
 LOCK_ARGS ?=
 CORPUS ?= hegui/evaluation/corpora/field
 EVAL_ARGS ?=
+ROLE_ARGS ?=
 # Where no corpus is named, the recordings of the demonstration are heard.
 SPOKEN = $(if $(filter file,$(origin CORPUS)),hegui/demo_data,$(CORPUS))
 
@@ -94,8 +95,9 @@ bench-speech: venv ## processor seconds for a second of call, by engine
 eval: venv ## how much of the labelled examples the packs find, and what they flag wrongly
 	@mkdir -p var && $(BIN)/python -m hegui.evaluation $(CORPUS) --page docs/accuracy.md > var/eval.jsonl
 
-eval-speech: venv ## character errors and violations found, by telephone codec and engine (CORPUS=DIR)
+eval-speech: venv ## character errors and violations found by codec and engine, speakers told apart (CORPUS=DIR)
 	@mkdir -p var && $(BIN)/python -m hegui.evaluation.speech $(SPOKEN) $(EVAL_ARGS) > var/eval-speech.jsonl
+	@$(BIN)/python -m hegui.evaluation.roles $(SPOKEN) $(ROLE_ARGS) > var/eval-roles.jsonl
 
 fuzz-audio: venv ## hostile audio of every kind and 2,000 damaged recordings; one line of counts
 	@$(BIN)/python -m tests.workers.speech.fuzz

@@ -24,11 +24,11 @@ from rules.events import InteractionCompleted, Segment, Speaker
 from rules.history import build_histories
 from rules.model import Disposition
 from workers.speech.decode import RATE, Audio, decoded
-from workers.speech.roles import SURE, Seat, assign_roles
+from workers.speech.roles import SURE, TWO, Seat, assign_roles
 from workers.speech.speakers import tell_apart
 from workers.speech.transcript import Transcription
 from workers.speech.voice import Stretch, VoiceOptions, find_speech
-from workers.speech.voiceprint import packaged
+from workers.speech.voiceprint import Prints, Voiceprints, packaged
 
 APP = typer.Typer(add_completion=False)
 BOTH = ("collector", "party")
@@ -37,6 +37,8 @@ TWIN_LINES = ("clean", "g711a", "g711u", "amr-nb", "mp3-16k")
 # A twin channel may be weaker than the other; this is 4 dB.
 WEAKER = 0.63
 TICK = RATE // 100
+# So many stretches tell whose voice it is.
+TELLING = 6
 _console = Console(stderr=True)
 
 Heard = tuple[InteractionCompleted, Transcription]
@@ -69,13 +71,15 @@ class Channels:
 class Mono:
     """Calls mixed to one channel and sent over one line; a turn is a segment of the transcript.
 
-    `told_apart` counts calls in which two voices were found, `fails_from_wrong_roles` violations
-    that stand on a turn with the wrong name. Voices are compared by time, whatever their names.
+    `told_apart` counts calls in which two voices were found, `false_thirds` those in which a third
+    was, `fails_from_wrong_roles` violations that stand on a turn with the wrong name. Voices are
+    compared by time, whatever their names.
     """
 
     line: str
     calls: int = 0
     told_apart: int = 0
+    false_thirds: int = 0
     turns: int = 0
     wrong: int = 0
     unsure: int = 0
@@ -91,16 +95,32 @@ class Mono:
         low, high = wilson(self.wrong, self.turns)
         return {
             "eval": "mono",
-            **{
-                k: round(float(v), 2) if isinstance(v, float) else v
-                for k, v in asdict(self).items()
-            },
+            **{key: _plain(value) for key, value in asdict(self).items()},
             "wrong_share": round(self.wrong / max(1, self.turns), 4),
             "wrong_95": [round(low, 4), round(high, 4)],
-            "wrong_voice_share": round(
-                float(self.wrong_voice_seconds / max(1, self.speech_seconds)), 4
-            ),
-            "cpu_per_call_second": round(self.cpu_seconds / max(1, self.call_seconds), 4),
+            "wrong_voice_share": _plain(self.wrong_voice_seconds / max(1, self.speech_seconds), 4),
+            "cpu_per_call_second": _plain(self.cpu_seconds / max(1, self.call_seconds), 4),
+        }
+
+
+def _plain(value: object, digits: int = 2) -> object:
+    return round(float(value), digits) if isinstance(value, float) else value
+
+
+@dataclass
+class Third:
+    """Mono calls to which the voice of a stranger was added, as somebody who takes the phone."""
+
+    calls: int = 0
+    found: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts, with the 95% interval of the share found."""
+        low, high = wilson(self.found, self.calls)
+        return {
+            "eval": "third voice",
+            **asdict(self),
+            "found_95": [round(low, 4), round(high, 4)],
         }
 
 
@@ -214,7 +234,8 @@ def _compare_voices(figures: Mono, audio: Audio, truth: Truth) -> None:
     figures.cpu_seconds += time.process_time() - begun
     figures.call_seconds += audio.seconds
     figures.calls += 1
-    figures.told_apart += voices.count > 1
+    figures.told_apart += voices.count >= TWO
+    figures.false_thirds += voices.count > TWO
     alone = truth[0] ^ truth[1]
     right = np.zeros((2, 2))
     for turn in voices.turns:
@@ -222,6 +243,59 @@ def _compare_voices(figures: Mono, audio: Audio, truth: Truth) -> None:
         right[turn.voice] += (truth & alone)[:, low:high].sum(axis=1)
     figures.speech_seconds += right.sum() / 100
     figures.wrong_voice_seconds += min(right[0, 0] + right[1, 1], right[0, 1] + right[1, 0]) / 100
+
+
+def third_figures(
+    folder: Path,
+    events: Sequence[InteractionCompleted],
+    prints: Voiceprints,
+    *,
+    on_done: Callable[[], None],
+) -> Third:
+    """Add to each call the voice of the corpus that is least like its own two; count flags."""
+    figures = Third()
+    voices = [_voices(sound_of(folder, event.data), prints) for event in events]
+    strangers = [voice for pair in voices for voice in pair]
+    for pair in voices:
+        own = np.stack([voice.print for voice in pair])
+        stranger = min(strangers, key=lambda voice: float((own @ voice.print).max()))
+        length = min(len(voice.sound) for voice in pair)
+        call = sum(voice.sound[:length].astype(np.int32) for voice in pair)
+        sound = np.concatenate((np.clip(call, -32_768, 32_767), stranger.sound)).astype(np.int16)
+        with tempfile.TemporaryDirectory(prefix="hegui-eval-") as name:
+            path = Path(name) / "three.wav"
+            write_sound(path, sound[:, None], container="wav", encoder="pcm_s16le", rate=RATE)
+            with decoded(path) as audio:
+                found = tell_apart(audio, find_speech(audio, 0, VoiceOptions()), prints)
+        figures.calls += 1
+        figures.found += found.count > TWO
+        on_done()
+    return figures
+
+
+@dataclass(frozen=True)
+class _Voice:
+    """One channel of a call and the mean voiceprint of its speech."""
+
+    sound: NDArray[np.int16]
+    print: Prints
+
+
+def _voices(source: Path, prints: Voiceprints) -> tuple[_Voice, _Voice]:
+    with decoded(source) as audio:
+        first, second = (
+            _Voice(
+                np.array(audio.samples[:, channel]),
+                prints.of(
+                    [
+                        part.samples(audio)
+                        for part in find_speech(audio, channel, VoiceOptions())[:TELLING]
+                    ]
+                ).mean(axis=0),
+            )
+            for channel in (0, 1)
+        )
+    return first, second
 
 
 def _compare_names(figures: Mono, found: Transcription, truth: Truth) -> set[int]:
@@ -281,6 +355,10 @@ def main(
                 folder, events, corpus, pack, line=each, engine=engine, cache=cache, on_done=step
             )
             print(orjson.dumps(mono.as_dict()).decode(), flush=True)
+        prints = packaged()
+        assert prints is not None
+        third = third_figures(folder, events, prints, on_done=step)
+        print(orjson.dumps(third.as_dict()).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -21,14 +21,14 @@ def call(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def hear(
-    call: Path, done: list[Piece], *, voice: VoiceOptions = SHORT
+    call: Path, done: list[Piece], *, voice: VoiceOptions = SHORT, engine: str = "faster-whisper"
 ) -> tuple[Transcription, list[Piece]]:
     """Return the transcript, and the pieces that were not at hand."""
     made: list[Piece] = []
     found = transcribe(
         call,
         speakers=SPEAKERS,
-        engine="faster-whisper",
+        engine=engine,
         done=done,
         on_piece=made.append,
         voice=voice,
@@ -54,6 +54,21 @@ def test_a_call_cut_after_any_piece_ends_in_the_same_transcript(
 
         assert repr(found) == repr(uncut)
         assert made == pieces[heard:]
+
+
+def test_the_reference_engine_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
+    half = np.hstack([voice_of(THREAT, at, 8, 20) for at in (0, 1)])
+    call = make_wav(tmp_path / "call.wav", half)
+    small = replace(SHORT, longest_clip=4.0, longest_piece=4.0)
+    uncut, pieces = hear(call, [], voice=small, engine="openai-whisper")
+    assert len(pieces) > 2
+
+    found, made = hear(call, pieces[:-1], voice=small, engine="openai-whisper")
+
+    assert repr(found) == repr(uncut)
+    assert made == pieces[-1:]
+    elsewhere = hear(call, pieces, voice=small)[1]
+    assert [piece.position for piece in elsewhere] == list(range(len(elsewhere)))
 
 
 def test_pieces_of_other_parameters_or_another_recording_are_not_used(
