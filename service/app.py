@@ -160,6 +160,8 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].append((b"x-request-id", request_id))
+                if not any(name.lower() == b"cache-control" for name, _ in message["headers"]):
+                    message["headers"].append((b"cache-control", b"no-store"))
                 for name, value in scope.get("state", {}).get("limit", {}).items():
                     message["headers"].append((name.lower().encode(), value.encode()))
             await send(message)

@@ -231,6 +231,10 @@ RULES: dict[str, Rule] = {
     "PUT /v1/parameters": acts(ADMINISTRATOR, {"values": {}}),
     "GET /v1/parameters/speech": reads(OVERSEERS),
     "PUT /v1/parameters/speech": acts(ADMINISTRATOR, {}),
+    "POST /v1/subjects/access": acts(ADMINISTRATOR, {"case_id": "K-1"}),
+    "POST /v1/subjects/export": acts(ADMINISTRATOR, {"case_id": "K-1"}),
+    "POST /v1/subjects/correction": acts(ADMINISTRATOR, {"case_id": "K-1", "fields": {}}),
+    "POST /v1/subjects/erasure": acts(ADMINISTRATOR, {"case_id": "K-1"}),
     "GET /v1/retention": reads(LENDER),
     "GET /v1/retention/past": reads(LENDER),
     "POST /v1/holds": acts(
