@@ -20,7 +20,7 @@ from service import ingest, sealing
 from service.audit import add_entry
 from service.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from service.history import list_interactions
-from service.holds import holds_on
+from service.holds import holds_on_case
 from service.models import (
     EventRow,
     FindingRow,
@@ -307,14 +307,7 @@ def blockers_of(session: Session, case_id: str, *, now: datetime) -> list[Blocke
         why = "it is not purged yet: run a purge first" if is_due else "retention of the recording"
         end = None if is_due else recording.retain_until
         found.append(Blocker("recording", recording.sha256, end, why))
-        found += [_hold(hold) for hold in holds_on(session, sha256=recording.sha256)]
-    ids = [row.id for row in rows.values()]
-    standing = select(HoldRow).where(
-        col(HoldRow.released_at).is_(None),
-        (col(HoldRow.case_id) == case_id) | col(HoldRow.interaction_id).in_(ids),
-    )
-    found += [_hold(hold) for hold in session.exec(standing)]
-    return list({(each.what, each.id): each for each in found}.values())
+    return found + [_hold(hold) for hold in holds_on_case(session, case_id)]
 
 
 def _hold(row: HoldRow) -> Blocker:

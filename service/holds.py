@@ -6,14 +6,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text, tuple_
+from sqlalchemy import or_, text, tuple_
 from sqlmodel import Session, col, select
 
 from service.audit import add_entry
 from service.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from service.models import Agency, CollectionCase, InteractionRow, RecordingRow
 from service.read import Page, make_cursor, read_cursor
-from service.retention_models import HoldKind, HoldRow
+from service.retention_models import HoldKind, HoldRow, RecordingUse
 
 _COUNT = text(
     "select count(distinct r.sha256) filter (where r.purged_at is null),"
@@ -159,6 +159,32 @@ def holds_on(session: Session, *, sha256: str) -> Sequence[HoldRow]:
     return session.exec(
         select(HoldRow)
         .where(col(HoldRow.id).in_(ids))
+        .order_by(col(HoldRow.placed_at), col(HoldRow.id))
+    ).all()
+
+
+def holds_on_case(session: Session, case_id: str) -> Sequence[HoldRow]:
+    """The holds that stand on anything of a case now, messages too, oldest first."""
+    contacts = select(InteractionRow.id).where(col(InteractionRow.case_id) == case_id)
+    in_period = (
+        select(InteractionRow.id)
+        .where(col(InteractionRow.case_id) == case_id)
+        .where(col(InteractionRow.agency_id) == col(HoldRow.agency_id))
+        .where(col(InteractionRow.started_at) >= col(HoldRow.period_from))
+        .where(col(InteractionRow.started_at) < col(HoldRow.period_to))
+    )
+    recordings = select(RecordingUse.sha256).where(col(RecordingUse.case_id) == case_id)
+    return session.exec(
+        select(HoldRow)
+        .where(col(HoldRow.released_at).is_(None))
+        .where(
+            or_(
+                col(HoldRow.case_id) == case_id,
+                col(HoldRow.interaction_id).in_(contacts),
+                col(HoldRow.sha256).in_(recordings),
+                in_period.exists(),
+            )
+        )
         .order_by(col(HoldRow.placed_at), col(HoldRow.id))
     ).all()
 

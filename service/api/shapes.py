@@ -156,6 +156,7 @@ class RecordingOut(Out):
     size_bytes: int
     received_at: datetime
     retain_until: datetime
+    purged_at: datetime | None = Field(description="When the bytes were purged; else null.")
 
 
 class InteractionDetailOut(InteractionOut):

@@ -19,7 +19,7 @@ from service.parameters import Setting
 from service.retention import Facts, retain_until
 from service.storage import RetentionError, store
 from tests.conftest import Database
-from tests.factories import Lender, Sender, make_agency, make_tenant
+from tests.factories import Lender, Sender, make_agency, make_sms, make_tenant, post_event
 from tests.retention import keep_bytes, let_time_pass, make_kept_call, rows, tick, where
 from workers.keeping import protect_recordings
 
@@ -168,6 +168,28 @@ def test_holds_keep_their_history(
         assert caught.value.sqlstate == "HG001"
     with tenant_session(lender.id) as session, pytest.raises(ConflictError):
         holds.release_hold(session, placed.row.id, reason="x", by="two", now=datetime.now(UTC))
+
+
+def test_every_hold_on_a_case_is_found_on_its_messages_too(
+    client: TestClient, lender: Lender, agency: Sender
+) -> None:
+    at = datetime(2026, 6, 3, 3, tzinfo=UTC)
+    post_event(client, agency, make_sms(started_at=at.isoformat(), case_id="K-SMS"))
+    make_kept_call(client, agency, b"x", started_at=at, case_id="K-OTHER")
+    wishes = (
+        HoldWish("r", case_id="K-SMS"),
+        HoldWish("r", agency_id=agency.id, period_from=at, period_to=at + timedelta(hours=1)),
+        HoldWish("r", agency_id=agency.id, period_from=at - timedelta(hours=1), period_to=at),
+        HoldWish("r", case_id="K-OTHER"),
+    )
+    with tenant_session(lender.id) as session:
+        placed = [
+            holds.place_hold(session, tenant_id=lender.id, wish=wish, by="t", now=at).row.id
+            for wish in wishes
+        ]
+        found = {row.id for row in holds.holds_on_case(session, "K-SMS")}
+
+    assert found == set(placed[:2])
 
 
 def test_a_hold_names_one_thing_that_there_is(clean: None) -> None:
