@@ -125,7 +125,7 @@ def seal(
     horizon, server = session.connection().execute(_HORIZON).one()
     if head.server != server:
         # Transaction numbers of another server (a restored dump) mean nothing here.
-        rows, is_behind = _gather_unsealed(session, 0, horizon, limit)
+        rows, is_behind = _gather_unsealed(session, horizon, limit)
         if not is_behind:
             head.watermark, head.server = horizon, server
     else:
@@ -152,16 +152,16 @@ def _gather(
     session: Session, watermark: int, horizon: int, limit: int
 ) -> tuple[list[Sealable], int]:
     """The rows of whole transactions from the watermark on, and where the next run goes on."""
-    found = [
-        read_written(session, source, since=watermark, before=horizon, limit=limit)
-        for source in SOURCES
-    ]
-    # A source that filled its page may have more rows of its last transaction.
-    upper = min((rows[-1].xid for rows in found if len(rows) == limit), default=horizon)
-    if upper <= watermark < horizon:
-        # One transaction wrote more than a page: it is sealed in parts.
-        rows, is_behind = _gather_unsealed(session, watermark, watermark + 1, limit)
-        return rows, watermark if is_behind else watermark + 1
+    while True:
+        found = [
+            read_written(session, source, since=watermark, before=horizon, limit=limit)
+            for source in SOURCES
+        ]
+        # A source that filled its page may have more rows of its last transaction.
+        upper = min((rows[-1].xid for rows in found if len(rows) == limit), default=horizon)
+        if upper > watermark or upper == horizon:
+            break
+        limit *= 4  # one transaction wrote more than a page: it is sealed whole
     ranked = [
         (row.xid, rank, place, row)
         for rank, rows in enumerate(found)
@@ -171,14 +171,12 @@ def _gather(
     return [row for *_, row in sorted(ranked, key=lambda one: one[:3])], upper
 
 
-def _gather_unsealed(
-    session: Session, since: int, before: int, limit: int
-) -> tuple[list[Sealable], bool]:
+def _gather_unsealed(session: Session, horizon: int, limit: int) -> tuple[list[Sealable], bool]:
     """Up to a page of each source's rows that have no entry, and whether there may be more."""
     found: list[Sealable] = []
     is_behind = False
     for source in SOURCES:
-        rows = read_unsealed(session, source, since=since, before=before, limit=limit)
+        rows = read_unsealed(session, source, before=horizon, limit=limit)
         is_behind = is_behind or len(rows) == limit
         found += rows
     return found, is_behind

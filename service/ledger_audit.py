@@ -32,6 +32,7 @@ from service.ledger_source import (
     TRANSCRIPT,
     Sealable,
     is_uuid,
+    plan_without_loops,
     read_contents,
     source_named,
 )
@@ -355,6 +356,7 @@ def _check_witnesses(
 
 def _check_unsealed(session: Session, audit: Audit) -> None:
     """Look for rows below the watermark that have no entry: they were put there afterwards."""
+    plan_without_loops(session)
     for source in SOURCES:
         found = session.connection().execute(
             text(
