@@ -11,10 +11,13 @@ from typer.testing import CliRunner
 
 from hegui.cli import app
 from hegui.cli_rules import rules
+from rules.retention import CARD_YEARS, CONSUMER_FINANCE_YEARS, CONVENTION_YEARS
 from service.alert import MAX_ATTEMPTS
 from service.alert_log import RECOVER_AT_MOST
 from service.app import create_app
 from service.channel import CHANNELS
+from service.completeness import RULES
+from service.completeness_models import Fault
 from service.config import Settings
 from service.endpoints import ESCALATE_AFTER_S
 from service.models import EndpointKind
@@ -100,6 +103,31 @@ def test_every_call_on_the_page_of_alerts_exists() -> None:
     options = set(re.findall(r"(?<!\S)--[a-z-]+", page.split("hegui endpoint add", 1)[1]))
     shown = CliRunner().invoke(app, ["endpoint", "add", "--help"]).stdout
     assert options & set(re.findall(r"--[a-z-]+", shown)) == options
+
+
+def test_the_page_of_retention_tells_the_years_the_faults_and_the_calls() -> None:
+    page = read("docs/retention.md")
+    rows = [
+        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+        for line in page.splitlines()
+        if line.startswith("|")
+    ]
+    years = {cells[0]: cells[1] for cells in rows if len(cells) == 3}
+    paths = create_app().openapi()["paths"]
+    told = re.findall(r"`(GET|PUT|POST) (/v1/[a-z/-]+)", page)
+
+    assert years["a bank's credit card"] == str(CARD_YEARS)
+    assert years["a consumer finance company"] == str(CONSUMER_FINANCE_YEARS)
+    assert years["everything else, and what is not known"] == str(CONVENTION_YEARS)
+    assert {name: RULES[name][0] for name in Fault} == {
+        Fault(cells[0]): cells[1] for cells in rows if cells[0] in set(Fault)
+    }
+    assert len(told) > 8
+    for method, path in told:
+        known = {name for name, methods in paths.items() if method.lower() in methods}
+        assert any(name.startswith(path) for name in known), path
+    for name in re.findall(r"`(tests/\S+\.py)", page):
+        assert (ROOT / name).is_file(), name
 
 
 def test_compose_starts_every_part_after_the_migration() -> None:
