@@ -79,7 +79,7 @@ def make_bundle(
     found = get_interaction(session, interaction_id, period=period)
     is_plain = may_see_plain(principal)
     document = build_document(session, pack, found, now=now)
-    shown = shown_to(session, principal, {**document, "view": _view(is_plain)})
+    shown = shown_to(principal, {**document, "view": _view(is_plain)})
     parts = {"interaction.json": _json(shown)}
     if is_plain:
         parts |= _persons(session, found.row)

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import Session, col, select
 
+from service.db import tenant_session
 from service.models import EventRow
 from service.personal import BLOT, mask, mask_each
 from service.sealing import sealed_texts
@@ -83,14 +84,16 @@ def mask_text(value: str, known: Collection[str] = ()) -> str:
     return "".join(parts) + mask(value[at:], known)
 
 
-def shown_to(session: Session, principal: Principal, document: Any) -> Any:
-    """The document as this caller may see it; for files that are not JSON answers (PDF, XLSX).
+def shown_to(principal: Principal, document: Any) -> Any:
+    """The document as this caller may see it; for files that are not JSON answers (PDF, XLSX, ZIP).
 
-    JSON answers of the API pass `service.api.masked` in any case.
+    JSON answers of the API pass `service.api.masked` in any case. Who the people are is asked in a
+    session of its own: the caller's may be too narrow to know the names that must not be shown.
     """
     if may_see_plain(principal):
         return document
-    return mask_document(document, people_in(session, document))
+    with tenant_session(principal.tenant_id) as session:
+        return mask_document(document, people_in(session, document))
 
 
 def people_in(session: Session, document: Any) -> frozenset[str]:

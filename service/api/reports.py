@@ -82,7 +82,7 @@ def _report(
         period=period,
         now=moment,
     )
-    document = shown_to(session, view.principal, document)
+    document = shown_to(view.principal, document)
     file = make_file(document, form, signer=signer(), now=moment)
     note_report(
         session,
