@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -19,12 +20,15 @@ import pypdfium2
 import pytest
 from starlette.testclient import TestClient
 
+from hegui.cli_verify import WORDS
 from hegui.verify import verify_file
+from service import ledger_audit
 from service.checkpoint import Checkpoint, PublicKey, origin_of, signer
 from service.clock import now
 from service.db import tenant_session
 from service.ledger import commit_to, make_leaf
 from service.ledger_read import list_keys
+from service.ledger_source import SOURCES
 from service.manifest import make_package
 from service.merkle import inclusion_proof, leaf_hash, root
 from service.models import Actor, Scope
@@ -351,3 +355,16 @@ def test_another_tenants_and_a_missing_contact_have_no_bundle(
 
     assert foreign.status_code == missing.status_code == 404
     assert foreign.json()["detail"] == missing.json()["detail"]
+
+
+def test_every_answer_is_explained_on_the_page_of_evidence() -> None:
+    page = (TOOL.parents[1] / "docs" / "evidence.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"`([a-z_]+)`", page))
+    code = Path(ledger_audit.__file__).read_text(encoding="utf-8")
+    # What the audit calls a flaw: the second word of each, and what its judges return.
+    flaws = set(re.findall(r'(?:Flaw\([^"]*?|return |code = |else )"([a-z]+_[a-z_]+)"', code))
+
+    assert {word for word in WORDS if word} <= explained
+    assert {source.name for source in SOURCES} <= explained
+    assert flaws >= {"row_changed", "row_missing", "added_later", "never_sealed", "tail_cut"}
+    assert flaws <= explained
