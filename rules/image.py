@@ -55,8 +55,11 @@ def to_bytes(pack: Pack) -> bytes:
     tables["phrase_readings"] = _spoken(pack)
     document = {"tables": writer.value(tables), "pack": writer.value(pack)}
     head = orjson.dumps(document | {"objects": writer.objects, "blobs": writer.places})
-    body = b"".join([len(head).to_bytes(_LENGTH), head, *writer.blobs])
-    return MAGIC + hashlib.sha256(body).digest() + body
+    body = (len(head).to_bytes(_LENGTH), head, *writer.blobs)
+    total = hashlib.sha256()
+    for part in body:
+        total.update(part)
+    return b"".join((MAGIC, total.digest(), *body))
 
 
 def from_bytes(image: bytes) -> Pack:
@@ -104,7 +107,7 @@ class _Writer:
     """Turns values into JSON; equal objects are written once, arrays and automata as blobs."""
 
     def __init__(self) -> None:
-        self.objects: list[Any] = []
+        self.objects: list[orjson.Fragment] = []
         self.blobs: list[bytes] = []
         self.places: list[Any] = []
         self._numbers: dict[bytes, int] = {}
@@ -148,9 +151,10 @@ class _Writer:
         if _KINDS.get(name) is not type(value):
             raise TypeError(f"a pack holds no {name}")
         written = [name, *self._all(getattr(value, field) for field in _fields(type(value)))]
-        number = self._numbers.setdefault(orjson.dumps(written), len(self.objects))
+        data = orjson.dumps(written)
+        number = self._numbers.setdefault(data, len(self.objects))
         if number == len(self.objects):
-            self.objects.append(written)
+            self.objects.append(orjson.Fragment(data))
         self._met[id(value)] = value, ["o", number]
         return ["o", number]
 

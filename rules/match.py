@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from rules.compile import Compiled
 from rules.grammar import Builtin
 from rules.needs import needs_of
 from rules.numbers import is_builtin, masked, number_spans
-from rules.plausible import WRONG, Piece, plausible, spread
+from rules.plausible import WRONG, Piece, allowed, plausible, spread
 from rules.seeds import Halves, Seed, Seeds, Sower
 from rules.sow import sow
 from rules.triggers import Trigger
@@ -66,10 +67,10 @@ class Scan:
     def __init__(self, patterns: Sequence[Compiled], text: str, codes: str, seeds: Seeds) -> None:
         self._plain = _Field(text, codes, text, codes)
         self._masked: _Field | None = None
-        self._wanted: dict[int, list[tuple[Compiled, list[Seed]]]] = {}
-        for n in sorted(seeds):
-            pattern = patterns[n]
-            self._wanted.setdefault(pattern.condition, []).append((pattern, seeds[n]))
+        self._patterns, self._seeds = patterns, seeds
+        self._wanted: dict[int, list[int]] = {}
+        for n in seeds.patterns:
+            self._wanted.setdefault(patterns[n].condition, []).append(n)
 
     @property
     def set_off(self) -> Collection[int]:
@@ -79,9 +80,10 @@ class Scan:
     def matches(self, condition: int) -> list[Match]:
         """The matches of a condition's patterns, by place and then by pattern."""
         found: list[Match] = []
-        for pattern, seeds in self._wanted.get(condition, ()):
+        for n in self._wanted.get(condition, ()):
+            pattern = self._patterns[n]
             field = self._masked_field() if pattern.numeric else self._plain
-            reached = _follow(seeds, field, by_sound=pattern.may_sound)
+            reached = _follow(self._seeds.of(n), field, by_sound=pattern.may_sound)
             if reached:
                 found += _Search(pattern, field).all_of(reached)
         return sorted(found, key=_order) if len(found) > 1 else found
@@ -206,9 +208,8 @@ class _Search:
         if reach is None:
             return False
         text = self.field.text
-        words = [
-            (piece.start, piece.end, piece.word) for piece in _split(start, end, trigger, None)
-        ]
+        parts = _split(end - start, trigger.words, trigger.code, trigger.code)
+        words = [(piece.start, piece.end, piece.word) for piece in parts.at(start)]
         for n, a, b in reach.groups:
             item = self.pattern.items[n]
             if isinstance(item, Builtin) and not is_builtin(item.name, text[a:b]):
@@ -239,32 +240,41 @@ class _Search:
     def by_sound(self, start: int, end: int, trigger: Trigger, reach: _Reach) -> None:
         """Weigh a match by sound, from a trigger that is heard or nearly heard."""
         text, codes = self.field.text, self.field.codes
-        pieces = _split(start, end, trigger, codes)
-        spare = self.pattern.tolerance - sum([piece.cost for piece in pieces])
+        parts = _split(end - start, trigger.words, trigger.code, codes[start:end])
+        syllables, cost, off = len(trigger.code), parts.cost, parts.off
+        heard: list[tuple[int, int, tuple[float, int, str] | None]] = []
         for n, a, b in reach.groups:
-            piece = self.piece(n, a, b) if spare >= 0 else None
-            if piece is None:
+            item = self.pattern.items[n]
+            if isinstance(item, Builtin):
+                if not is_builtin(item.name, text[a:b]):
+                    return
+                heard.append((a, b, None))
+                continue
+            meant = self.pattern.sounds[n].likeliest(codes[a:b])
+            if meant is None:
                 return
-            spare -= piece.cost
-            pieces.append(piece)
+            cost += meant[0]
+            off += meant[1]
+            syllables += len(meant[2])
+            heard.append((a, b, meant))
+        strong = self.pattern.style.strong
+        if cost > allowed(syllables, off, strong=strong):
+            return
+        pieces = parts.at(start)
+        pieces += [
+            Piece(a, b, text[a:b], number=True)
+            if meant is None
+            else Piece(a, b, meant[2], meant[0], meant[1])
+            for a, b, meant in heard
+        ]
         pieces.sort(key=_start)
-        if spare >= 0 and plausible(pieces, text, strong=self.pattern.style.strong):
+        if plausible(pieces, text, strong=strong):
             words = tuple((piece.start, piece.end, piece.word) for piece in pieces)
-            cost = sum(piece.cost for piece in pieces)
             same = all(text[a:b] == word for a, b, word in words)
             quote = _quote(words, reach.low, reach.high, text)
             self.keep(
                 Match(self.pattern, reach.low, reach.high, words, cost, exact=same, quote=quote)
             )
-
-    def piece(self, n: int, start: int, end: int) -> Piece | None:
-        """The word of an item that was most likely meant by what was heard."""
-        item = self.pattern.items[n]
-        if isinstance(item, Builtin):
-            heard = self.field.text[start:end]
-            return Piece(start, end, heard, number=True) if is_builtin(item.name, heard) else None
-        meant = self.pattern.sounds[n].likeliest(self.field.codes[start:end])
-        return None if meant is None else Piece(start, end, meant[2], meant[0], meant[1])
 
     def keep(self, match: Match) -> None:
         """Remember a match; of two at one place the cheaper one stays."""
@@ -276,30 +286,40 @@ class _Search:
 _start = attrgetter("start")
 
 
-def _split(start: int, end: int, trigger: Trigger, codes: str | None) -> list[Piece]:
-    """The words of a trigger in their places; a missing or added syllable is in the longest."""
-    heard = trigger.code if codes is None else codes[start:end]
-    if len(trigger.words) == 1 and heard == trigger.code:
-        return [Piece(start, end, trigger.text)]
-    shift = end - start - len(trigger.code)
-    words = [word for word in trigger.words if word]
-    if len(words) == 1 or not shift:
-        longest = 0
-    else:
-        longest = max(range(len(words)), key=lambda n: (len(words[n]), -n))
+class _Parts(NamedTuple):
+    """The words of a trigger, their places counted from its start, and what they cost together."""
+
+    pieces: tuple[Piece, ...]
+    cost: float
+    off: int
+
+    def at(self, start: int) -> list[Piece]:
+        """The words in their places, where the trigger starts there."""
+        return [
+            Piece(start + a, start + b, word, cost, off) for a, b, word, cost, off, _ in self.pieces
+        ]
+
+
+@lru_cache(maxsize=4096)
+def _split(size: int, words: tuple[str, ...], code: str, heard: str) -> _Parts:
+    """The words of a trigger that is heard so; a missing or added syllable is in the longest."""
+    spoken = [word for word in words if word]
+    shift = size - len(code)
+    longest = 0
+    if len(spoken) > 1 and shift:
+        longest = max(range(len(spoken)), key=lambda n: (len(spoken[n]), -n))
     found: list[Piece] = []
-    at = start
-    for n, word in enumerate(words):
-        size = len(word) + (shift if n == longest else 0)
+    at = 0
+    for n, word in enumerate(spoken):
+        length = len(word) + (shift if n == longest else 0)
         cost, off = 0.0, 0
         if shift and n == longest:
             cost, off = WRONG, 1
-        elif not shift and heard != trigger.code:
-            part = slice(at - start, at - start + size)
-            cost, off = spread(heard[part], trigger.code[part])
-        found.append(Piece(at, at + size, word, cost, off))
-        at += size
-    return found
+        elif not shift and heard != code:
+            cost, off = spread(heard[at : at + length], code[at : at + length])
+        found.append(Piece(at, at + length, word, cost, off))
+        at += length
+    return _Parts(tuple(found), sum(p.cost for p in found), sum(p.off for p in found))
 
 
 def _quote(words: Sequence[tuple[int, int, str]], low: int, high: int, text: str) -> str:

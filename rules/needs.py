@@ -1,7 +1,7 @@
 """Work out, when a pack is compiled, which words must stand round the cores of its patterns."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,20 +155,25 @@ class _Begins:
     def __init__(self, kinship: _Kinship) -> None:
         near = _neighbours()
         self.pairs = np.zeros((len(kinship), HASHES), dtype=bool)
-        kin, one, two, most = np.array(kinship.pairs, dtype=np.int64).reshape(-1, 4).T
-        self.pairs[kin, hashed(one, two)] = True
-        first, second = most > 0, most > 1
-        for few, a, b in ((first, near[one], two[:, None]), (first, one[:, None], near[two])):
-            owners, columns = (few[:, None] & ((a > 0) & (b > 0))).nonzero()
-            pair = a[owners, columns % a.shape[1]], b[owners, columns % b.shape[1]]
-            self.pairs[kin[owners], hashed(*pair)] = True
-        kin, others = kin[second], near[one[second]]
-        for other in near[two[second]].T:  # both are near ones
-            owners, columns = ((others > 0) & (other[:, None] > 0)).nonzero()
-            self.pairs[kin[owners], hashed(others[owners, columns], other[owners])] = True
+        kin, one, two, most = np.array(kinship.pairs, dtype=np.int32).reshape(-1, 4).T
+        self._mark(kin, one, two)
+        for few in (most == 1).nonzero()[0], (most > 1).nonzero()[0]:
+            first, second = near[one[few]].T, near[two[few]].T
+            for other in second:
+                self._mark(kin[few], one[few], other)
+            for other in first:
+                self._mark(kin[few], other, two[few])
+        for other in first:  # where two may be near ones
+            for another in second:
+                self._mark(kin[few], other, another)
         self._note_single(kinship, near)
 
-    def _note_single(self, kinship: _Kinship, near: Places) -> None:
+    def _mark(self, kin: NDArray[np.int32], one: NDArray[Any], two: NDArray[Any]) -> None:
+        """Note that words of these kins may begin with these codes; 0 stands for none."""
+        some = ((one > 0) & (two > 0)).nonzero()[0]
+        self.pairs[kin[some], hashed(one[some].astype(np.int32), two[some].astype(np.int32))] = True
+
+    def _note_single(self, kinship: _Kinship, near: NDArray[np.uint16]) -> None:
         kin, code, most = np.array(kinship.codes, dtype=np.int64).reshape(-1, 3).T
         owners, columns = ((near[code] > 0) & (most[:, None] > 0)).nonzero()
         kin = np.concatenate((kin, kin[owners]))
@@ -204,11 +209,11 @@ def hashed(one: NDArray[AnyInt], two: NDArray[AnyInt]) -> NDArray[AnyInt]:
     return found
 
 
-def _neighbours() -> Places:
+def _neighbours() -> NDArray[np.uint16]:
     """For each unit the codes easily taken for it, a row each, filled up with zeros."""
     near = neighbours()
     most = max(map(len, near.values()), default=1)
-    table = np.zeros((0x10000, most), dtype=np.int64)
+    table = np.zeros((0x10000, most), dtype=np.uint16)
     for code, others in near.items():
         table[ord(code), : len(others)] = units_of(others)
     return table

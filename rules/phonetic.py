@@ -290,6 +290,17 @@ def _distances() -> NDArray[np.uint8]:
     return table
 
 
+def distances(heard: NDArray[np.uint16], meant: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """Twice the distance of each code that is heard from the one that was meant."""
+    size = len(neighbours())
+    columns = heard.astype(np.uint32) - CODE_BASE  # what lies below wraps round to far above
+    rows = meant.astype(np.uint32) - CODE_BASE
+    found = _distances()[np.minimum(rows, size - 1), np.minimum(columns, size)].astype(np.int64)
+    found[rows >= size] = 2
+    found[heard == meant] = 0
+    return found
+
+
 class Echo:
     """A code string in which many needles are looked for."""
 

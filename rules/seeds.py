@@ -1,17 +1,16 @@
 """Where patterns may stand in a text: what two passes of automata set off, damaged words too."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rules.compile import Compiled, Half
+from rules.likely import LOOK, Announced, Likely
 from rules.needs import Needs, Places
-from rules.normalise import BREAKS, TURN
-from rules.phonetic import distance, units_of
+from rules.normalise import BREAKS
+from rules.phonetic import distance
 from rules.plausible import STRETCHABLE, WRONG
-from rules.sieve import Sieve, spread_out
+from rules.sieve import Heard, Sieve, spread_out
 from rules.sow import PART, Pass, Sown
 from rules.triggers import Trigger
 
@@ -21,8 +20,9 @@ MAX_SEEDS = 5000
 FEW = 250
 """So many places are followed without asking first what stands round them."""
 
-LONGEST = 8
-"""Codes of a trigger that a first look at damage compares."""
+BRIEF = 4000
+STRETCH = 1 << 13
+"""Characters of a text that are gone through at once."""
 
 Halves = tuple[Half | None, Half | None]
 
@@ -45,36 +45,45 @@ class Lead:
 Seed = tuple[int, int, Lead, Trigger, bool]
 """Where a core starts and ends, what set it off, and whether all of the trigger was found."""
 
-Seeds = dict[int, list[Seed]]
 
+def _found(
+    passed: Pass, text: str, low: int, high: int, longest: int
+) -> tuple[Places, Places, Places]:
+    """The triggers announced by what starts in [low, high) of a text.
 
-def _found(passed: Pass, text: str) -> tuple[Places, Places, Places]:
-    """The triggers announced in a text: their numbers, where they start, their offsets."""
-    hits = passed.automaton.find_overlapping(text) if passed.automaton else ()
+    Their numbers, where they start, their offsets.
+    """
+    stretch = text[low : high + longest] if high < len(text) else text[low:]
+    hits = passed.automaton.find_overlapping(stretch) if passed.automaton else ()
     if not hits:
         nothing = np.zeros(0, dtype=np.int64)
         return nothing, nothing, nothing
     places, _, strings = np.array(hits).T
+    if high < len(text):
+        own = places < high - low
+        places, strings = places[own], strings[own]
     counts = passed.counts[strings].astype(np.int64)
     at = spread_out(passed.first[strings], counts)
     offsets = passed.offsets[at].astype(np.int64)
     triggers = passed.triggers[at].astype(np.int64)
-    return triggers, places.repeat(counts) - np.maximum(offsets, 0), offsets
+    return triggers, (places + low).repeat(counts) - np.maximum(offsets, 0), offsets
 
 
 class Sower:
     """Both automata of a set of patterns, over characters and over syllable codes."""
 
     def __init__(self, patterns: Sequence[Compiled], sown: Sown, needs: Needs) -> None:
-        self.sown, self.needs = sown, needs
-        self._leads = [Lead(patterns[n], first, last) for n, first, last in sown.cores.tolist()]
+        self.patterns, self.sown, self.needs = patterns, sown, needs
+        self.leads = [Lead(patterns[n], first, last) for n, first, last in sown.cores.tolist()]
         self._triggers: dict[int, Trigger] = {}
         self._sizes = np.diff(sown.places).astype(np.int64)
+        self._longest = int(self._sizes.max(initial=0))
         self._core_of = sown.core_of.astype(np.int64)
-        self._spelled = _spellings(sown)
+        self._pattern_of = sown.cores[:, 0].astype(np.int64)
+        self._likely = Likely(sown)
         self._sieve = Sieve(needs)
 
-    def _trigger(self, n: int) -> Trigger:
+    def trigger(self, n: int) -> Trigger:
         """The trigger with this number, put together when it is first met."""
         held = self._triggers.get(n)
         if held is None:
@@ -89,70 +98,87 @@ class Sower:
             )
         return held
 
-    def seeds(self, text: str, codes: str) -> Seeds:
-        """What the text sets off, by pattern."""
-        seeds: Seeds = defaultdict(list)
-        leads = self._leads
-        ends: dict[tuple[int, str], int | None] = {}
-        for n, start, known, core, offset in self._worth_following(text, codes):
-            trigger, end = self._trigger(n), known
-            if end < 0:  # asked once, however many patterns hold the word
-                key = start, trigger.code
-                if key not in ends:
-                    ends[key] = damaged(codes, start, trigger.code, stretch=not offset)
-                found = ends[key]
-                if found is None:
+    def seeds(self, text: str, codes: str) -> "Seeds":
+        """What the text sets off, by pattern.
+
+        A long text is gone through in stretches, so that no more is held at once than one of them
+        sets off.
+        """
+        heard = self._sieve.heard(text, codes) if len(text) > BRIEF else None
+        held = np.zeros(len(self.patterns), dtype=np.int64)
+        parts: list[Announced] = []
+        for low in range(0, len(text), STRETCH):
+            found = self._announced(text, codes, low)
+            found = found.at(held[self._pattern_of[found.cores]] < MAX_SEEDS)
+            found = self._likely.of(text, codes, found)
+            if heard is None and len(found.starts) > FEW:
+                heard = self._sieve.heard(text, codes)
+            if heard is not None and len(found.starts):
+                found = found.at(self._passing(heard, found))
+            held += np.bincount(self._pattern_of[found.cores], minlength=len(held))
+            parts.append(found)
+        found = Announced(*map(np.concatenate, zip(*parts, strict=True)))
+        owners = self._pattern_of[found.cores]
+        order = owners.argsort(kind="stable")
+        return Seeds(self, codes, found.at(order), owners[order])
+
+    def _announced(self, text: str, codes: str, low: int) -> Announced:
+        """What the automata find in a stretch of the text."""
+        high = low + STRETCH
+        passes = zip(
+            _found(self.sown.characters, text, low, high, self._longest),
+            _found(self.sown.syllables, codes, low, high, self._longest),
+            strict=True,
+        )
+        triggers, starts, offsets = map(np.concatenate, passes)
+        ends, cores = starts + self._sizes[triggers], self._core_of[triggers]
+        return Announced(triggers, starts, ends, cores, offsets)
+
+    def _passing(self, heard: Heard, found: Announced) -> Places:
+        """Those round which other words of the pattern may stand, too."""
+        ends, slack = found.starts + self._sizes[found.triggers], 1 * (found.offsets >= 0)
+        return self._sieve.passing(heard, found.cores, found.starts, ends, slack)
+
+
+class Seeds:
+    """The places where patterns may stand in a text, put together pattern by pattern."""
+
+    def __init__(self, sower: Sower, codes: str, found: Announced, owners: Places) -> None:
+        self._sower, self._codes = sower, codes
+        self._columns = tuple(column.tolist() for column in found)
+        patterns, first, counts = np.unique(owners, return_index=True, return_counts=True)
+        spans = zip(first.tolist(), (first + counts).tolist(), strict=True)
+        self._places = dict(zip(patterns.tolist(), spans, strict=True))
+        self._ends: dict[tuple[int, str], int | None] = {}
+
+    @property
+    def patterns(self) -> Collection[int]:
+        """The numbers of the patterns that may stand somewhere, in order."""
+        return self._places.keys()
+
+    def of(self, pattern: int) -> list[Seed]:
+        """The places of a pattern."""
+        first, last = self._places[pattern]
+        part = slice(first, min(last, first + MAX_SEEDS))
+        trigger_of, leads = self._sower.trigger, self._sower.leads
+        seeds: list[Seed] = []
+        rows = zip(*[column[part] for column in self._columns], strict=True)
+        for n, start, known, core, offset in rows:
+            trigger, end = trigger_of(n), known
+            if known == LOOK:
+                place = self._end(start, trigger.code, stretch=not offset)
+                if place is None:
                     continue
-                end = found
-            held = seeds[trigger.pattern]
-            if len(held) < MAX_SEEDS:
-                held.append((start, end, leads[core], trigger, offset < 0))
+                end = place
+            seeds.append((start, end, leads[core], trigger, offset < 0))
         return seeds
 
-    def _worth_following(self, text: str, codes: str) -> Iterable[tuple[int, int, int, int, int]]:
-        """Trigger, start, end, core and offset where other words of the pattern may stand, too.
-
-        The end is -1 where the damage needs a closer look.
-        """
-        found = zip(
-            _found(self.sown.characters, text), _found(self.sown.syllables, codes), strict=True
-        )
-        triggers, starts, offsets = map(np.concatenate, found)
-        cores, ends = self._core_of[triggers], starts + self._sizes[triggers]
-        kept = (starts >= 0).nonzero()[0]
-        if len(kept) > FEW:
-            columns = (column[kept] for column in (cores, starts, ends, 1 * (offsets >= 0)))
-            kept = kept[self._sieve.passing(text, codes, *columns)]
-        columns = (column[kept] for column in (triggers, starts, ends, cores, offsets))
-        triggers, starts, ends, cores, offsets = columns
-        parts = (offsets >= 0).nonzero()[0]
-        if len(parts):
-            slight = self._slightly_damaged(codes, triggers[parts], starts[parts])
-            ends[parts[~slight]] = -1
-        lists = (column.tolist() for column in (triggers, starts, ends, cores, offsets))
-        return zip(*lists, strict=True)
-
-    def _slightly_damaged(self, codes: str, triggers: Places, starts: Places) -> NDArray[np.bool_]:
-        """Whether just one syllable of a trigger is another one; long words are not looked at."""
-        units, meant = units_of(codes + TURN * LONGEST), self._spelled[triggers]
-        heard = units[starts[:, None] + np.arange(LONGEST)]
-        wrong = (heard != meant) & (meant > 0)
-        broken = (wrong & (heard[..., None] == _BREAK_UNITS).any(axis=-1)).any(axis=1)
-        slight: NDArray[np.bool_] = (
-            (wrong.sum(axis=1) == 1) & ~broken & (self._sizes[triggers] <= LONGEST)
-        )
-        return slight
-
-
-_BREAK_UNITS = units_of(BREAKS)
-
-
-def _spellings(sown: Sown) -> NDArray[np.uint16]:
-    """The first codes of each trigger, a row each, filled up with zeros."""
-    units = np.append(units_of(sown.codes), np.zeros(LONGEST, dtype=np.uint16))
-    rows: NDArray[np.uint16] = units[sown.places[:-1, None] + np.arange(LONGEST)]
-    rows[np.arange(LONGEST) >= np.diff(sown.places)[:, None]] = 0
-    return rows
+    def _end(self, start: int, code: str, *, stretch: bool) -> int | None:
+        """Where a damaged word ends, asked once, however many patterns hold the word."""
+        key = start, code
+        if key not in self._ends:
+            self._ends[key] = damaged(self._codes, start, code, stretch=stretch)
+        return self._ends[key]
 
 
 def damaged(codes: str, start: int, meant: str, *, stretch: bool) -> int | None:

@@ -16,9 +16,10 @@ _BITS = (1 << np.arange(8)).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class Heard:
     """A text in which words of kins may begin."""
 
+    bounds: "_Bounds"
     single: NDArray[np.uint8]
     pairs: NDArray[np.uint8]
     signs: NDArray[np.int32]
@@ -55,35 +56,35 @@ class Sieve:
         self._needs = needs
 
     def passing(
-        self, text: str, codes: str, core: Places, start: Places, end: Places, slack: Places
+        self, heard: Heard, core: Places, start: Places, end: Places, slack: Places
     ) -> Places:
         """Which of these places of a text, each of a core, have round them what the core needs.
 
         `slack`: by how many characters the end is uncertain.
         """
-        heard, bounds = self._heard(text, codes), _bounds(text)
         blocks = (slice(at, at + BLOCK) for at in range(0, len(core), BLOCK))
         return np.concatenate(
             [
                 block.start
-                + self._passing(heard, bounds, core[block], start[block], end[block], slack[block])
+                + self._passing(heard, core[block], start[block], end[block], slack[block])
                 for block in blocks
             ]
         )
 
-    def _heard(self, text: str, codes: str) -> _Text:
+    def heard(self, text: str, codes: str) -> Heard:
         """A text, ready to be asked."""
         characters, units = units_of(text), units_of(codes).astype(np.int32)
         needs = self._needs
         signs = needs.signs[np.where(needs.written[characters], characters, units)]
         hashes = np.zeros(len(units), dtype=np.int32)
         hashes[:-1] = hashed(units[:-1], units[1:])
-        return _Text(needs.single, needs.pairs, signs, hashes >> 3, _BITS[hashes & 7])
+        return Heard(
+            _bounds(text), needs.single, needs.pairs, signs, hashes >> 3, _BITS[hashes & 7]
+        )
 
     def _passing(
         self,
-        heard: _Text,
-        bounds: "_Bounds",
+        heard: Heard,
         core: Places,
         start: Places,
         end: Places,
@@ -98,11 +99,10 @@ class Sieve:
             at = kept[asked]
             of, before = core[at], column.before[core[at]]
             anchor = np.where(before, start[at], end[at])
-            found = _met(heard, bounds, column.wide.take(of, axis=1), before, anchor, slack[at])
+            found = _met(heard, column.wide.take(of, axis=1), before, anchor, slack[at])
             again = (~found & ~column.same[of]).nonzero()[0]
             found[again] = _met(
                 heard,
-                bounds,
                 column.tight.take(of[again], axis=1),
                 before[again],
                 anchor[again],
@@ -128,8 +128,7 @@ def _bounds(text: str) -> _Bounds:
 
 
 def _met(
-    heard: _Text,
-    bounds: _Bounds,
+    heard: Heard,
     window: Places,
     before: NDArray[np.bool_],
     anchor: Places,
@@ -137,7 +136,7 @@ def _met(
 ) -> NDArray[np.bool_]:
     """Whether a word stands in its window, in the clause or the sentence of the core."""
     kins, low, high, commas = window
-    begin, final = bounds
+    begin, final = heard.bounds
     low, high = anchor + low - slack, anchor + high + slack
     inside = np.minimum(anchor, begin.shape[1] - 1)
     low = np.where(before, np.maximum(low, begin[commas, inside]), low)

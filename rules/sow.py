@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rules.compile import Compiled
+from rules.grammar import Words
 from rules.phonetic import CODE_BASE, neighbours, readings, units_of
 from rules.plausible import REPAIRABLE, SHORT
-from rules.triggers import Cores
+from rules.triggers import Core, Cores
 
 Numbers = NDArray[np.int32]
 
@@ -38,11 +39,15 @@ class Sown(NamedTuple):
     """What two passes over a text look for.
 
     `cores` has a row for each core: its pattern, its first item, the item after its last one.
+    `others` are the syllables that the rest of its pattern may have at most, and `sound` is how
+    the pattern may be heard.
     The triggers have their core, their `words`, parted by `PART` and closed by `END`, and their
     codes, of which trigger n has those from `places[n]` to `places[n + 1]`.
     """
 
     cores: Numbers
+    others: Numbers
+    sound: NDArray[np.int8]
     core_of: Numbers
     side: NDArray[np.bool_]
     words: str
@@ -55,6 +60,9 @@ class Sown(NamedTuple):
 
 PART = "\x1f"
 
+SILENT, SOUNDING, STRONG = 0, 1, 2
+"""How a pattern may be heard: as written only, by sound, and by sound though it be short."""
+
 
 def sow(patterns: Sequence[Compiled]) -> Sown:
     """What the automata look for on behalf of these patterns."""
@@ -63,6 +71,7 @@ def sow(patterns: Sequence[Compiled]) -> Sown:
         cores = enumerate(finder.of(pattern))
         for place, core in sorted(cores, key=lambda pair: (pair[1].first, pair[1].last)):
             found.cores.append((n, core.first, core.last))
+            found.weights.append((_syllables(pattern, core), _sound(pattern)))
             for words, text in sorted(core.spellings):
                 silent = not pattern.style.phonetic or len(text) == 1
                 if not (silent and place):
@@ -70,11 +79,24 @@ def sow(patterns: Sequence[Compiled]) -> Sown:
     return found.sown()
 
 
+def _syllables(pattern: Compiled, core: Core) -> int:
+    """Syllables that the words outside the core may have at most."""
+    items = (*pattern.items[: core.first], *pattern.items[core.last :])
+    return sum(max(map(len, item.words)) for item in items if isinstance(item, Words))
+
+
+def _sound(pattern: Compiled) -> int:
+    if not pattern.may_sound:
+        return SILENT
+    return STRONG if pattern.style.strong else SOUNDING
+
+
 class _Found:
     """The triggers, as they are found."""
 
     def __init__(self) -> None:
         self.cores: list[tuple[int, int, int]] = []
+        self.weights: list[tuple[int, int]] = []
         self._words: list[str] = []
         self._codes: list[str] = []
         self._core_of, self._silent, self._side = array("i"), array("b"), array("b")
@@ -95,10 +117,13 @@ class _Found:
     def sown(self) -> Sown:
         """All of them."""
         silent, side = np.array(self._silent, dtype=bool), np.array(self._side, dtype=bool)
+        weights = np.array(self.weights, dtype=np.int32).reshape(-1, 2)
         texts, owners = zip(*self._written, strict=True) if self._written else ((), ())
         heard = list(_heard(self._codes, ~silent, ~silent & ~side))
         return Sown(
             cores=np.array(self.cores, dtype=np.int32).reshape(-1, 3),
+            others=weights[:, 0].copy(),
+            sound=weights[:, 1].astype(np.int8),
             core_of=np.array(self._core_of, dtype=np.int32),
             side=side,
             words="".join(self._words),
