@@ -61,11 +61,15 @@ def _code(error: Any) -> str:
 
 @contextmanager
 def _spoken() -> Iterator[None]:
-    """Turn a store that does not answer into the one error that says: come back."""
+    """Turn what the store answers, or that it does not, into our own errors."""
     try:
         yield
     except BotoCoreError as error:
         raise UnavailableError("The object store is away; send it again.") from error
+    except ClientError as error:
+        if _code(error) in _GONE:
+            raise NotFoundError("There is no such recording.") from error
+        raise UnavailableError("The object store refuses; ask its operator.") from error
 
 
 class S3Upload:
@@ -270,14 +274,14 @@ class S3Store:
         return None
 
     def _delete(self, key: str, version: str) -> None:
-        try:
-            with _spoken():
+        with _spoken():
+            try:
                 self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version)
-        except ClientError as error:
-            if _code(error) in _REFUSED:
-                raise RetentionError("The bucket keeps the recording.") from error
-            if _code(error) not in _GONE:
-                raise
+            except ClientError as error:
+                if _code(error) in _REFUSED:
+                    raise RetentionError("The bucket keeps the recording.") from error
+                if _code(error) not in _GONE:
+                    raise
 
     def _oldest(self, key: str) -> str:
         """The version that came first; raises `NotFoundError`."""

@@ -4,14 +4,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from service import log, purge
 from service.clock import now
 from service.completeness_store import due_days, open_faults, reconcile_day
 from service.config import settings
 from service.db import front_door_session, tenant_session
-from service.errors import NotFoundError
+from service.errors import NotFoundError, ServiceError
 from service.jobs import Job
 from service.notices import load_notice, store_notice, tell_day
 from service.retention import note_tick
@@ -41,8 +41,13 @@ def keep(timestamp: int) -> None:
     with front_door_session() as session:
         note_tick(session, now=now())
     for tenant_id in list_tenants():
-        told = protect_recordings(tenant_id)
-        days = reconcile_lists(tenant_id)
+        try:
+            told = protect_recordings(tenant_id)
+            days = reconcile_lists(tenant_id)
+        except (ServiceError, SQLAlchemyError) as error:
+            # One lender's trouble does not hold up the others; it is tried again in a minute.
+            _LOG.error("recordings_not_kept", tenant_id=str(tenant_id), **log.describe_error(error))
+            continue
         if told or days:
             _LOG.info("recordings_kept", tenant_id=str(tenant_id), count=told, days=days)
     beat("keep", now())

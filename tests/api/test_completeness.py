@@ -28,7 +28,15 @@ from service.db import tenant_session
 from service.errors import InvalidInputError
 from service.sealing import phone_digest
 from tests.conftest import Database
-from tests.factories import Lender, Sender, make_agency, make_call, make_recording, post_event
+from tests.factories import (
+    Lender,
+    Sender,
+    make_agency,
+    make_call,
+    make_recording,
+    make_regulator,
+    post_event,
+)
 from tests.receiver import Receiver
 from tests.retention import keep_bytes, rows
 from workers.keeping import reconcile_lists
@@ -242,6 +250,24 @@ def test_an_agency_sees_its_own_and_cannot_list_for_another(
     foreign = put(client, sibling, as_csv(ghost), 1, agency_id=agency.id)
     missing = put(client, sibling, as_csv(ghost), 1, agency_id=uuid4())
     assert (foreign.status_code, foreign.content) == (404, missing.content)
+
+
+def test_a_regulator_sees_whole_days_of_granted_agencies(
+    client: TestClient, lender: Lender, agency: Sender
+) -> None:
+    sibling = make_agency(lender, "另一家")
+    june = {"period_from": datetime(2026, 6, 2, 16, tzinfo=UTC),
+            "period_to": datetime(2026, 6, 30, 16, tzinfo=UTC)}  # fmt: skip
+    for sender, day in ((agency, 2), (agency, 3), (sibling, 3)):
+        ghost = [Call("GHOST-1", datetime(2026, 6, day, 2, tzinfo=UTC), 60.0, "")]
+        assert put(client, sender, as_csv(ghost), 1, day=date(2026, 6, day)).status_code == 201
+    key = make_regulator(lender, agencies=[agency.id], **june).token
+    auth = {"authorization": f"Bearer {key}"}
+
+    days = client.get("/v1/completeness", headers=auth).json()["items"]
+    assert [(row["agency_id"], row["day"]) for row in days] == [(str(agency.id), "2026-06-03")]
+    faults = client.get("/v1/completeness/findings?from=2026-06-01", headers=auth).json()["items"]
+    assert [row["day"] for row in faults] == ["2026-06-03"]
 
 
 GOOD = "C-1,2026-06-03T10:12:00+08:00,1,60,+8613800000001"

@@ -14,7 +14,14 @@ from starlette.testclient import TestClient
 from service.models import Actor, Scope
 from service.ranges import UnsatisfiableRangeError, read_range
 from tests.conftest import Database
-from tests.factories import Lender, Sender, make_agency, make_key, make_tenant
+from tests.factories import (
+    Lender,
+    Sender,
+    make_agency,
+    make_key,
+    make_regulator,
+    make_tenant,
+)
 from tests.retention import make_kept_call, rows
 
 AUDIO = bytes(range(256)) * 40
@@ -118,6 +125,23 @@ def test_who_may_hear_hears(
         NAME,
     )
     assert played == [(4,)], "once for each who heard it, however many ranges"
+
+
+def test_a_regulator_hears_what_its_grant_opens(
+    client: TestClient, lender: Lender, agency: Sender
+) -> None:
+    inside = datetime(2026, 6, 3, 3, tzinfo=UTC)
+    heard = make_kept_call(client, agency, AUDIO, started_at=inside)
+    later = make_kept_call(client, agency, b"later", started_at=datetime(2027, 6, 3, tzinfo=UTC))
+    opened = {"authorization": f"Bearer {make_regulator(lender).token}"}
+    closed = {"authorization": f"Bearer {make_regulator(lender, fields=frozenset()).token}"}
+
+    assert client.get(f"/v1/recordings/{heard}", headers=opened).content == AUDIO
+    for auth, sha256 in ((opened, later), (closed, heard)):
+        assert client.get(f"/v1/recordings/{sha256}", headers=auth).status_code == 404
+    for path in ("/v1/holds", "/v1/purges", "/v1/retention", "/v1/retention/past"):
+        assert client.get(path, headers=opened).status_code == 403
+        assert client.get(path, headers=agency.auth).status_code == 403
 
 
 @given(

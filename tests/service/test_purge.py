@@ -140,12 +140,18 @@ def test_bytes_of_another_lender_are_another_file(
 
 
 def test_bytes_that_come_again_are_kept_again(
-    client: TestClient, lender: Lender, agency: Sender, expired: list[str], database: Database
+    client: TestClient,
+    lender: Lender,
+    agency: Sender,
+    expired: list[str],
+    database: Database,
+    run_jobs: Any,
 ) -> None:
     run = plan(lender)
     let_time_pass(database.superuser_url, timedelta(days=8))
     approve(lender, run)
-    run_purge(lender.id, run.id)
+    run_jobs()
+    assert ended(lender, run.id).state == "done"
     audio = b"old 0"
 
     call = {"interaction_id": "C-NEW", "channel": "call", "outcome": "answered", "text": None}
