@@ -1,6 +1,8 @@
 """Numbers in normal-form text: what the builtins of patterns match."""
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
 _DIGIT = "0-9零〇一二两三四五六七八九俩仨幺"
@@ -63,3 +65,49 @@ def masked(text: str, spans: list[tuple[int, int]]) -> str:
 def is_builtin(name: str, text: str) -> bool:
     """Whether the whole text is a number of this kind."""
     return re.fullmatch(BUILTINS[name], text) is not None
+
+
+_FIGURE = "0-9０-９零〇一幺二两三四五六七八九"
+_FIGURE_VALUES = str.maketrans(
+    "０１２３４５６７８９零〇一幺二两三四五六七八九", "01234567890011223456789"
+)
+# A counter or unit behind figures makes them a quantity.
+_COUNTED = "元块万千百十年月天期点个号多"
+_RUN = re.compile(f"(?<![{_FIGURE}])[A-Za-z]{{0,3}}(?P<figures>[{_FIGURE}]{{2,}})")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Figures said or written one after the other, at `start`..`end` of a text.
+
+    `before` and `after` are the characters next to it ("" at the ends of the text).
+    """
+
+    digits: str
+    start: int
+    end: int
+    before: str
+    after: str
+
+    @property
+    def counts_something(self) -> bool:
+        """Whether a unit or a counter follows: a sum, a date or a number of things."""
+        return self.after in _COUNTED and self.after != ""
+
+
+def figure_runs(text: str) -> Iterator[Run]:
+    """Runs of two and more figures, Arabic or read out one by one, with the letters before them."""
+    for found in _RUN.finditer(text):
+        start, end = found.span()
+        yield Run(
+            found["figures"].translate(_FIGURE_VALUES),
+            start,
+            end,
+            text[start - 1 : start],
+            text[end : end + 1],
+        )
+
+
+def figures_of(text: str) -> str:
+    """The text with every figure as an Arabic one."""
+    return text.translate(_FIGURE_VALUES)

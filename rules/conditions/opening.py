@@ -8,6 +8,7 @@ from rules.conditions.words import doubt, heard_well, opening, spans_of
 from rules.context import ContactContext, FactHit, Span
 from rules.events import Speaker
 from rules.normalise import plain
+from rules.numbers import Run, figure_runs, figures_of
 from rules.phonetic import encode, neighbours
 
 _PLACE_OF_PAYMENT = re.compile(
@@ -103,27 +104,57 @@ def institution_not_named(context: ContactContext) -> Iterator[FactHit]:
         yield FactHit(facts={"turns": turns}, disposition=doubt(context))
 
 
-_DIGIT = "0-9０-９零〇一幺二两三四五六七八九"
-_JOB_NUMBER = re.compile(
-    rf"(?:[工公功攻弓宫]号|编号|员工号|坐席|座席|客服代表)[是为：:\s]*[A-Za-z]{{0,3}}[{_DIGIT}]{{2,}}"
-)
-_ANY_NUMBER = re.compile(
-    rf"(?<![{_DIGIT}])[A-Za-z]{{0,3}}[{_DIGIT}]{{3,8}}(?![{_DIGIT}元块万千百十年月天])"
-)
-_SPOKEN_DIGITS = str.maketrans("零〇一幺二两三四五六七八九", "0011223456789")
-# A number that stands by itself in the opening is the collector's (恒越，六零三，录音).
-_LONE_NUMBER = re.compile(r"(?:^|[，。、])我?[A-Za-z]{0,3}\d{2,8}(?=号?[，。、]|号?$)")
+_NUMBER_WORD = re.compile(r"(?:[工公功攻弓宫]号|编号|员工号|坐席|座席|客服代表)[是为：:\s]*$")
+_LABEL = 8
+_PAUSES = "，。、"
+_LONE, _PASSING, _ANY = range(2, 9), range(3, 7), range(3, 9)
+"""How many figures a job number has that stands alone, that is told in passing, or at all."""
 _OWN_NAME = re.compile(
     r"(?:我姓|(?:^|[，。、])姓[\u4e00-\u9fff]{1,2}(?=[，。、]|$)|(?:^|[，。、])小[\u4e00-\u9fff](?=[，。、]|$)|我叫|我是[^，。]{0,14}?小|免贵姓|我的名字|叫我小|我是[^，。]{0,16}的[\u4e00-\u9fff]{2,3}(?=[，。,]|$))"
 )
-
-# How people name themselves in passing: 迅桥公司小黄, 川岭银行姓康, 江阴路银行康经理, 五六一.
+# How people name themselves in passing: 迅桥公司小黄, 川岭银行姓康, 江阴路银行康经理.
 _NAMED_IN_PASSING = re.compile(
-    rf"(?<![您你贵])[小老阿](?![师板公婆人家哥弟妹姐区时心贷额说赖])[\u4e00-\u9fff](?=[，。、{_DIGIT}录电]|$)"
+    r"(?<![您你贵])[小老阿](?![师板公婆人家哥弟妹姐区时心贷额说赖])[\u4e00-\u9fff](?=[，。、0-9零〇一幺二两三四五六七八九录电]|$)"
     r"|(?<![您你贵免哪])姓(?!什么|名|啥)[\u4e00-\u9fff]"
     r"|(?:银行|公司|金服|商务|信息|消金|金融|^|[，。、])[\u4e00-\u9fff](?:经理|专员|主管|主任)(?=[，。、录电]|$)"
-    rf"|(?<![{_DIGIT}号第])[{_DIGIT}]{{3,6}}(?![{_DIGIT}元块万千百十年月天期点个号多])"
 )
+
+
+def _labelled(text: str, run: Run) -> bool:
+    """工号0123, 坐席 八八."""
+    return _NUMBER_WORD.search(text, max(0, run.start - _LABEL), run.start) is not None
+
+
+def _stands_alone(text: str, run: Run) -> bool:
+    """恒越，六零三，录音: between two pauses, with 我 before it or 号 behind it at most."""
+    head = text[: run.start].removesuffix("我")
+    tail = text[run.end :].removeprefix("号")
+    return (
+        len(run.digits) in _LONE
+        and (not head or head[-1] in _PAUSES)
+        and (not tail or tail[0] in _PAUSES)
+    )
+
+
+def _in_passing(run: Run) -> bool:
+    """康，五六一录音: as long as job numbers are, and no quantity."""
+    return (
+        len(run.digits) in _PASSING and run.before not in ("号", "第") and not run.counts_something
+    )
+
+
+def _tells_number(context: ContactContext, text: str, first: str) -> bool:
+    """Whether the collector tells a job number: labelled anywhere, or in the first turns at all."""
+    if any(_labelled(text, run) for run in figure_runs(text)):
+        return True
+    if any(_stands_alone(first, run) or _in_passing(run) for run in figure_runs(first)):
+        return True
+    # A speech engine may lose the word 工号 and keep the digits, or the reverse.
+    if context.contact.audio.state != "transcribed":
+        return False
+    return context.sounds("工号") is not None or any(
+        len(run.digits) in _ANY and not run.counts_something for run in figure_runs(first)
+    )
 
 
 def employee_not_named(context: ContactContext) -> Iterator[FactHit]:
@@ -135,19 +166,13 @@ def employee_not_named(context: ContactContext) -> Iterator[FactHit]:
     text = "，".join(span.heard for span in spans)
     digits = "".join(char for char in collector.id if char.isdecimal())
     first = opening(context, 2)
-    if _LONE_NUMBER.search(first.translate(_SPOKEN_DIGITS)) or _NAMED_IN_PASSING.search(first):
+    if _NAMED_IN_PASSING.search(first) or _OWN_NAME.search(text):
         return
-    if digits and digits in text.translate(_SPOKEN_DIGITS):
-        return
-    if _JOB_NUMBER.search(text) or _OWN_NAME.search(text):
+    if (digits and digits in figures_of(text)) or _tells_number(context, text, first):
         return
     if collector.name and (
         collector.name in text or (len(collector.name) > 1 and context.sounds(collector.name))
     ):
-        return
-    # A speech engine may lose the word 工号 and keep the digits, or the reverse.
-    heard = context.contact.audio.state == "transcribed"
-    if heard and (_ANY_NUMBER.search(first) or context.sounds("工号")):
         return
     yield FactHit(disposition=doubt(context))
 
