@@ -105,8 +105,7 @@ def audit_ledger(
     leaves: list[bytes] = []
     heads = session.exec(select(LedgerCheckpoint).order_by(col(LedgerCheckpoint.size))).all()
     for entries in _pages(session):
-        _check_page(session, audit, tenant_id, entries, leaves, heads)
-        if len(audit.flaws) >= MAX_FLAWS:
+        if not _check_page(session, audit, tenant_id, entries, leaves, heads):
             break
     audit.size, audit.checkpoints = len(leaves), len(heads)
     _check_heads(audit, heads, keys, origin, leaves)
@@ -159,7 +158,8 @@ def _check_page(
     entries: Sequence[LedgerEntry],
     leaves: list[bytes],
     heads: Sequence[LedgerCheckpoint],
-) -> None:
+) -> bool:
+    """Check a page of entries; False where reading on would say nothing more."""
     first, last = entries[0].seq, entries[-1].seq
     salts = {
         row.seq: row.salt
@@ -171,9 +171,12 @@ def _check_page(
     _check_sealed(session, audit, tenant_id, entries)
     sizes = [head.size for head in heads]
     for entry in entries:
-        while entry.seq > len(leaves):
+        gap = entry.seq - len(leaves)
+        if gap:
             audit.flaws.append(Flaw(len(leaves), "entry_missing"))
-            leaves.append(b"")
+        if gap > PAGE:
+            return False
+        leaves += [b""] * gap
         found = contents[entry.source].get(entry.source_id)
         code = _judge(session, audit, tenant_id, entry, salts.get(entry.seq), found)
         # The head that first held this entry, and the one before it.
@@ -183,6 +186,7 @@ def _check_page(
         if code is not None:
             audit.flaws.append(Flaw(entry.seq, code, entry.source, entry.source_id))
         leaves.append(entry.leaf_hash)
+    return len(audit.flaws) < MAX_FLAWS
 
 
 def _contents(session: Session, entries: Sequence[LedgerEntry]) -> dict[str, dict[str, Sealable]]:

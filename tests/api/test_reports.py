@@ -221,6 +221,12 @@ def test_the_signed_pdf_and_the_package_are_genuine_and_in_the_ledger(
     with pikepdf.open(io.BytesIO(pdf)) as opened_pdf, opened_pdf.open_metadata() as metadata:
         assert metadata["pdfaid:part"] == "3"
         assert json.loads(opened_pdf.attachments["report.json"].get_file().read_bytes())
+        # What PDF/A asks of a signature: printed, not hidden, nothing left for a reader to draw.
+        form = opened_pdf.Root.AcroForm
+        (field,) = form.Fields
+        assert (int(field.F) & 0b110, list(field.Rect)) == (0b100, [0, 0, 0, 0])
+        assert "/NeedAppearances" not in form
+        assert field.V.SubFilter == "/ETSI.CAdES.detached"
 
 
 def test_the_workbook_holds_every_finding_and_no_formula(
