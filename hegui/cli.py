@@ -11,9 +11,9 @@ import typer
 
 from hegui.cli_access import grant, key, regulator
 from hegui.cli_admin import agency, tenant
-from hegui.cli_endpoint import endpoint
 from hegui.cli_backup import backup
 from hegui.cli_debtor import debtor
+from hegui.cli_endpoint import endpoint
 from hegui.cli_gate import gate
 from hegui.cli_near_misses import near_misses
 from hegui.cli_privacy import keys, limits

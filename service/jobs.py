@@ -53,7 +53,7 @@ def enqueue(
     While the same job for the same subject still waits there is only one: the earlier time wins.
     The subject is a case's id for `check`, an interaction's for `fetch` and `transcribe`, an
     alert's for `alert` and `escalate`, an endpoint's for `digest` and
-    `checkpoint`. Arguments are these ids and
+    `checkpoint`, a dispute's for `lapse`. Arguments are these ids and
     nothing else, because queue tables are not fenced and workers write job arguments to their
     logs.
     """

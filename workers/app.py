@@ -40,10 +40,10 @@ def make_app() -> procrastinate.App:
         Job.ALERT: tasks.alert,
         Job.DIGEST: tasks.digest,
         Job.ESCALATE: tasks.escalate,
-        Job.LAPSE: people.lapse,
-        Job.CHECKPOINT: sealing.checkpoint,
         Job.PURGE: keeping.purge_recordings,
         Job.NOTIFY: keeping.notify,
+        Job.LAPSE: people.lapse,
+        Job.CHECKPOINT: sealing.checkpoint,
     }.items():
         app.task(name=job.value, queue=QUEUES[job].value)(function)
     periodic = app.task(

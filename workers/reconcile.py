@@ -40,10 +40,10 @@ _UNFINISHED: dict[Job, TextClause] = {
         " where a.tenant_id = t.tenant_id and a.endpoint_id = t.id and a.state = 'pending'"
         " and a.rule <> '' and a.next_at <= :now)",
         Job.ESCALATE: "alert as t where t.escalate_at <= :now",
-        Job.LAPSE: "(select d.*, null::timestamptz as lease_until from dispute as d) as t"
-        " where t.state = 'open' and t.decide_by <= :now",
         Job.PURGE: "purge_run as t where t.state = 'removing'",
         Job.NOTIFY: "notice as t where t.state = 'pending' and t.next_at <= :now",
+        Job.LAPSE: "(select d.*, null::timestamptz as lease_until from dispute as d) as t"
+        " where t.state = 'open' and t.decide_by <= :now",
     }.items()
 }
 
