@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlmodel import Session
 
-from service.access_keys import TokenParts, read_token
+from service.access_keys import TOKEN_PREFIX, TokenParts, make_token, read_token
 from service.db import front_door_session
 from service.errors import BadKeyError
 from service.models import Actor, Scope
@@ -31,6 +31,16 @@ left join tenant as t on t.id = k.tenant_id
 left join regulator as r on r.id = k.regulator_id
 where k.key_id = :key_id
 """)
+_KEY_OF_TOKEN = text("""
+select k.key_id from access_token as t join api_key as k on k.id = t.api_key_id
+where t.digest = :digest and clock_timestamp() < t.expires_at
+""")
+_FORGET = text("delete from access_token where api_key_id = :key and expires_at < now()")
+_KEEP = text("""
+insert into access_token (digest, api_key_id, created_at, expires_at)
+values (:digest, :key, now(), now() + make_interval(secs => :seconds))
+""")
+TOKEN_S = 900
 _NAME_TENANT = text("select set_config('app.tenant_id', :tenant, true)")
 _AGENCY = text("select suspended_at is null and removed_at is null from agency where id = :agency")
 
@@ -50,21 +60,41 @@ class Credential:
     regulator_id: UUID | None
 
 
-def refused() -> BadKeyError:
-    """The one answer to every key that is not good, whatever is wrong with it."""
-    return BadKeyError(_REFUSED)
+def refused(*, error: str | None = None) -> BadKeyError:
+    """The one answer to every key that is not good; `error` is OAuth's word for it."""
+    return BadKeyError(_REFUSED, extra={"error": error} if error else None)
 
 
 def authenticate(token: str) -> Credential:
-    """Return what an API key is good for; raises `BadKeyError`, the same for every fault."""
+    """Return what an API key or a token is good for; raises `BadKeyError`, the same for all."""
     parts = read_token(token)
     if parts is None:
         raise refused()
     with front_door_session() as session:
-        found = _find(session, parts)
+        found = _find_by_token(session, parts) if parts.is_token else _find_by_key(session, parts)
     if found is None:
         raise refused()
     return found
+
+
+def issue_token(client_id: str, client_secret: str) -> str:
+    """Change a key for a token that stands for it for fifteen minutes, as long as the key is good.
+
+    The client's id is the key's id, its secret the whole key (RFC 6749 §4.4). Raises `BadKeyError`.
+    """
+    parts = read_token(client_secret)
+    if parts is None or parts.is_token or parts.key_id != client_id:
+        raise refused(error="invalid_client")
+    with front_door_session() as session:
+        found = _find_by_key(session, parts)
+        if found is None:
+            raise refused(error="invalid_client")
+        token, made = make_token(TOKEN_PREFIX)
+        session.connection().execute(_FORGET, {"key": found.id})
+        session.connection().execute(
+            _KEEP, {"digest": made.digest, "key": found.id, "seconds": TOKEN_S}
+        )
+    return token
 
 
 def is_live(key_id: str) -> bool:
@@ -77,10 +107,21 @@ def is_live(key_id: str) -> bool:
         return agency is None or _takes(session, row["tenant_id"], agency)
 
 
-def _find(session: Session, parts: TokenParts) -> Credential | None:
+def _find_by_key(session: Session, parts: TokenParts) -> Credential | None:
     row = session.connection().execute(_KEY, {"key_id": parts.key_id}).mappings().first()
     is_right = compare_digest(parts.digest, row["digest"] if row else _NO_DIGEST)
-    if row is None or not is_right or not row["is_live"]:
+    return _credential(session, row) if row is not None and is_right else None
+
+
+def _find_by_token(session: Session, parts: TokenParts) -> Credential | None:
+    # The digest of 256 random bits is looked up as it is: nothing can be learned from its timing.
+    key_id = session.connection().execute(_KEY_OF_TOKEN, {"digest": parts.digest}).scalar()
+    row = session.connection().execute(_KEY, {"key_id": key_id}).mappings().first()
+    return _credential(session, row) if row is not None else None
+
+
+def _credential(session: Session, row: RowMapping) -> Credential | None:
+    if not row["is_live"]:
         return None
     if row["agency_id"] is not None and not _takes(session, row["tenant_id"], row["agency_id"]):
         return None

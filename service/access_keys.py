@@ -29,8 +29,9 @@ KEY_PREFIX = "hg"
 _KEY_ID_LENGTH = 12
 _SECRET_LENGTH = 43
 _CHECK_LENGTH = 6
+TOKEN_PREFIX = "hgt"  # noqa: S105  no secret
 _TOKEN = re.compile(
-    r"(hg_(?:dev|live)_([0-9A-Za-z]{12})_([0-9A-Za-z]{43}))_([0-9A-Za-z]{6})", re.ASCII
+    r"((hgt?)_(?:dev|live)_([0-9A-Za-z]{12})_([0-9A-Za-z]{43}))_([0-9A-Za-z]{6})", re.ASCII
 )
 _SCOPES = {
     Actor.LENDER: {Scope.ADMIN, Scope.REVIEW, Scope.READ},
@@ -76,10 +77,14 @@ class KeyWish:
 
 @dataclass(frozen=True, slots=True)
 class TokenParts:
-    """An API key as it was sent, of the right form and checksum."""
+    """An API key or a token as it was sent, of the right form and checksum.
+
+    `key_id` is the key's public part; a token's own is of no meaning.
+    """
 
     key_id: str
     secret: str
+    is_token: bool = False
 
     @property
     def digest(self) -> str:
@@ -102,11 +107,19 @@ def _checksum(text: str) -> str:
 
 
 def read_token(token: str) -> TokenParts | None:
-    """Take an API key apart; None where its form or checksum is wrong."""
+    """Take an API key or a token apart; None where its form or checksum is wrong."""
     matched = _TOKEN.fullmatch(token)
-    if matched is None or not compare_digest(_checksum(matched[1]), matched[4]):
+    if matched is None or not compare_digest(_checksum(matched[1]), matched[5]):
         return None
-    return TokenParts(matched[2], matched[3])
+    return TokenParts(matched[3], matched[4], is_token=matched[2] == TOKEN_PREFIX)
+
+
+def make_token(prefix: str) -> tuple[str, TokenParts]:
+    """Make a credential of the usual form: what is shown once, and its parts."""
+    environment = "live" if settings().environment == "production" else "dev"
+    parts = TokenParts(random_text(_KEY_ID_LENGTH), random_text(_SECRET_LENGTH))
+    stem = f"{prefix}_{environment}_{parts.key_id}_{parts.secret}"
+    return f"{stem}_{_checksum(stem)}", parts
 
 
 def add_key(session: Session, *, tenant_id: UUID | None, wish: KeyWish, by: str) -> IssuedKey:
@@ -148,9 +161,7 @@ def _issue(
     action: str,
     replaced: ApiKey | None = None,
 ) -> IssuedKey:
-    environment = "live" if settings().environment == "production" else "dev"
-    parts = TokenParts(random_text(_KEY_ID_LENGTH), random_text(_SECRET_LENGTH))
-    stem = f"{KEY_PREFIX}_{environment}_{parts.key_id}_{parts.secret}"
+    token, parts = make_token(KEY_PREFIX)
     row = ApiKey(
         id=uuid4(),
         key_id=parts.key_id,
@@ -169,7 +180,7 @@ def _issue(
     details = {"replaces": replaced.key_id} if replaced else {}
     note(session, tenant_id=tenant_id, by=by, action=action, subject_id=row.key_id, details=details)
     session.flush()
-    return IssuedKey(id=row.id, key_id=row.key_id, token=f"{stem}_{_checksum(stem)}")
+    return IssuedKey(id=row.id, key_id=row.key_id, token=token)
 
 
 def list_keys(

@@ -51,6 +51,21 @@ class Regulator(SQLModel, table=True):
     removed_at: datetime | None = Field(default=None, sa_type=MOMENT)
 
 
+class AccessToken(SQLModel, table=True):
+    """A short-lived token that stands for an API key. Not fenced: it says only which key."""
+
+    __tablename__ = "access_token"
+    __table_args__ = (
+        CheckConstraint("expires_at <= created_at + interval '1 hour'", name="life"),
+        Index(None, "api_key_id", "expires_at"),
+    )
+
+    digest: str = Field(primary_key=True, sa_type=TEXT)
+    api_key_id: UUID = Field(foreign_key="api_key.id")
+    created_at: datetime = Field(sa_type=MOMENT)
+    expires_at: datetime = Field(sa_type=MOMENT)
+
+
 class OperatorEntry(SQLModel, table=True):
     """What the operator did that concerns no single lender; entries are added, never changed."""
 

@@ -59,6 +59,16 @@ alter table api_key
   add constraint api_key_replaces_fkey foreign key (replaces) references api_key (id);
 create index api_key_regulator_id_idx on api_key (regulator_id);
 create index api_key_root_id_idx on api_key (root_id);
+create table access_token (
+  digest text not null,
+  api_key_id uuid not null,
+  created_at timestamptz not null,
+  expires_at timestamptz not null,
+  constraint access_token_pkey primary key (digest),
+  constraint access_token_api_key_id_fkey foreign key (api_key_id) references api_key (id),
+  constraint access_token_life_check check (expires_at <= created_at + interval '1 hour')
+);
+create index access_token_api_key_id_expires_at_idx on access_token (api_key_id, expires_at);
 """
 
 GRANT = """
@@ -368,6 +378,7 @@ def upgrade() -> None:
     script(f"""
         grant select, insert, update on regulator to {APP};
         grant select, insert on operator_entry to {APP};
+        grant select, insert, delete on access_token to {APP};
         grant update (suspended_at, removed_at) on tenant to {APP};
         revoke execute on all functions in schema public from public;
         grant execute on all functions in schema public to {APP};
@@ -403,6 +414,7 @@ def downgrade() -> None:
     for function in KEPT_FUNCTIONS + READ_FUNCTIONS:
         op.execute(f"drop function {function}")
     script("""
+drop table access_token;
 delete from api_key where actor = 'regulator' or scope in ('review', 'quality');
 update api_key set replaces = null;
 alter table api_key

@@ -23,10 +23,11 @@ from service.api import (
     retention,
     review_samples,
     reviews,
-    scorecards,
     samples,
+    scorecards,
     speech,
     subjects,
+    token,
     webhooks,
 )
 
@@ -45,6 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     subjects.router,
     admin.router,
     access.router,
+    token.router,
     grants.router,
     samples.router,
     endpoints.router,

@@ -276,3 +276,78 @@ def test_the_database_keeps_what_a_key_is_good_for(
                 connection.execute(f"update api_key set {change} where id = '{key.id}'".encode())
             assert caught.value.sqlstate == "HG003", change
     assert status(client, key.token) == 401
+
+
+def test_a_machine_changes_its_key_for_a_token(
+    client: TestClient, lender: Lender, agency: Sender
+) -> None:
+    key_id = agency.key.split("_")[2]
+    form = {"grant_type": "client_credentials", "client_id": key_id, "client_secret": agency.key}
+
+    answer = client.post("/v1/token", data=form)
+    basic = client.post(
+        "/v1/token", data={"grant_type": "client_credentials"}, auth=(key_id, agency.key)
+    )
+
+    made = answer.json()
+    assert (made["token_type"], made["expires_in"]) == ("Bearer", 900)
+    assert answer.headers["cache-control"] == "no-store"
+    me = client.get("/v1/me", headers=bearer(made["access_token"])).json()
+    assert (me["key_id"], me["agency_id"]) == (key_id, str(agency.id))
+    assert status(client, basic.json()["access_token"]) == 200
+    assert made["access_token"] not in client.get("/v1/keys", headers=lender.auth).text
+    client.post(f"/v1/agencies/{agency.id}/suspend", headers=lender.auth)
+    assert status(client, made["access_token"]) == 401
+
+
+def test_a_token_is_over_by_the_databases_clock_and_ends_with_its_key(
+    client: TestClient, database: Database, lender: Lender
+) -> None:
+    key = make_key(lender)
+
+    def token() -> str:
+        form = {"grant_type": "client_credentials"}
+        answer = client.post("/v1/token", data=form, auth=(key.key_id, key.token))
+        return str(answer.json()["access_token"])
+
+    first = token()
+    with psycopg.connect(database.superuser_url) as connection:
+        connection.execute("update access_token set expires_at = clock_timestamp()")
+    second = token()
+
+    assert (status(client, first), status(client, second)) == (401, 200)
+    with psycopg.connect(database.superuser_url) as connection:
+        assert connection.execute("select count(*) from access_token").fetchone() == (1,)
+    client.delete(f"/v1/keys/{key.id}", headers=lender.auth)
+    assert status(client, second) == 401
+
+
+@pytest.mark.parametrize(
+    ("form", "expected", "error"),
+    [
+        ({}, 400, "invalid_request"),
+        ({"grant_type": "password"}, 400, "unsupported_grant_type"),
+        ({"grant_type": "client_credentials"}, 401, "invalid_client"),
+        (
+            {"grant_type": "client_credentials", "client_id": "x", "client_secret": "hg_dev_x"},
+            401,
+            "invalid_client",
+        ),
+    ],
+)
+def test_a_request_for_a_token_that_is_wrong_is_told_so(
+    client: TestClient, lender: Lender, form: dict[str, str], expected: int, error: str
+) -> None:
+    answer = client.post("/v1/token", data=form)
+
+    assert (answer.status_code, answer.json()["error"]) == (expected, error)
+
+
+def test_a_token_makes_no_token(client: TestClient, lender: Lender) -> None:
+    form = {"grant_type": "client_credentials"}
+    made = client.post("/v1/token", data=form, auth=(lender.key_id, lender.key)).json()
+    token = made["access_token"]
+
+    again = client.post("/v1/token", data=form, auth=(token.split("_")[2], token))
+
+    assert again.json()["error"] == "invalid_client"
