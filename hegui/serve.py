@@ -195,6 +195,8 @@ def run_api(host: str, port: int, processes: int) -> None:
     """Serve HTTP until told to end."""
     import uvicorn  # noqa: PLC0415  only here
 
+    from hegui.patience import PatientProtocol  # noqa: PLC0415  only here
+
     uvicorn.run(
         "service.app:create_app",
         factory=True,
@@ -202,7 +204,7 @@ def run_api(host: str, port: int, processes: int) -> None:
         port=port,
         workers=processes,
         loop="uvloop",
-        http="httptools",
+        http=PatientProtocol,
         access_log=False,
         log_config=None,
         server_header=False,
