@@ -268,7 +268,9 @@ class LocalStore:
         """Raise the file's date, and put the mark of a hold beside it or take it away."""
         place = self.path(tenant_id, sha256)
         date = max(until.timestamp(), place.stat().st_mtime)
-        os.utime(place, (date, date))
+        with place.open("rb") as file:
+            os.utime(file.fileno(), (date, date))
+            os.fsync(file.fileno())
         mark = self._mark(place)
         if held:
             mark.touch(mode=_READ_ONLY, exist_ok=True)
