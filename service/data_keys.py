@@ -85,10 +85,7 @@ def drop_unused(session: Session, *, tenant_id: UUID, before: datetime, by: str)
 
     Only those retired before a moment: another process may still use a younger one.
     """
-    used = {
-        UUID(bytes=bytes(key))
-        for (key,) in session.connection().execute(_USED)
-    }
+    used = {UUID(bytes=bytes(key)) for (key,) in session.connection().execute(_USED)}
     retired = session.exec(
         select(DataKey).where(col(DataKey.retired_at) < before, col(DataKey.id).not_in(used))
     ).all()

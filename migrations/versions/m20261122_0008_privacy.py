@@ -189,7 +189,8 @@ create table rate_state (
 """
 # The generic cell rate algorithm: `arrives_at` is the time by which all that was taken would have
 # arrived at the steady rate; it may lie ahead of the clock by a burst. Takes as much of what is
-# wanted as there is room for, and nothing where that is less than the least. An agency without a limit of its own has only its lender's.
+# wanted as there is room for, and nothing where that is less than the least. An agency without a
+# limit of its own has only its lender's.
 TAKE = """
 create function hegui_take(
   p_tenant uuid, p_agency uuid, p_kind text, p_least integer, p_wanted integer,

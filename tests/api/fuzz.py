@@ -31,7 +31,7 @@ CHECKS = (
     "not_a_server_error", "status_code_conformance", "content_type_conformance",
     "response_headers_conformance", "response_schema_conformance", "ignored_auth",
 )  # fmt: skip
-# A webhook is credited to the signature, which the fuzzer cannot make.
+# Media types that the tool does not know are written as those that it does.
 ALIASES = (
     'schemathesis.serializer.alias("application/vcon", "application/json")',
     'schemathesis.serializer.alias("application/x-ndjson", "text/plain")',
@@ -80,7 +80,8 @@ def fuzz(
         "--header", f"Authorization: Bearer {key}", "--checks", ",".join(CHECKS),
         "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", str(examples),
         "--seed", str(seed), "--continue-on-failure", "--no-color", "--warnings", "off",
-        "--suppress-health-check", "all", "--request-timeout", "60", "--generation-database", "none",
+        "--suppress-health-check", "all", "--request-timeout", "60",
+        "--generation-database", "none",
         "--report-json-path", str(report), *(["--include-path-regex", only] if only else []),
     ]  # fmt: skip
     environment = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(folder)}
