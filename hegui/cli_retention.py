@@ -197,6 +197,22 @@ def purge_run(run_id: RunId, tenant_id: TenantId, data_dir: DataDir = VAR) -> No
             _print(_run(run) | steps.count_items(session, found))
 
 
+@purge.command("cancel")
+def purge_cancel(run_id: RunId, tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
+    """Give a planned run up; its recordings may be listed anew."""
+    from hegui.environment import database
+    from service import purge as steps
+    from service.clock import now
+    from service.db import front_door_session, tenant_session
+
+    with database(data_dir):
+        with front_door_session() as door:
+            lender = find_tenant(door, tenant_id)
+        with tenant_session(lender) as session:
+            run = steps.cancel_purge(session, read_id(run_id, "RUN"), by=OPERATOR, now=now())
+            _print(_run(run))
+
+
 @purge.command("list")
 def purge_list(
     tenant_id: TenantId,

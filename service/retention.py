@@ -18,6 +18,7 @@ from rules.retention import add_years, floor_years
 from service.config import settings
 from service.errors import FieldProblem, InvalidInputError
 from service.models import RecordingRow
+from service.notebook import note
 from service.parameters import Setting, in_force, list_settings
 from service.retention_models import RecordingUse
 
@@ -213,6 +214,7 @@ def vouch_for_clock(session: Session, *, by: str) -> None:
     """Accept the gaps in the clock's ticks so far: somebody has looked at the clock."""
     session.connection().execute(text("delete from clock_tick where at > clock_timestamp()"))
     session.connection().execute(_TICK, {"by": by})
+    note(session, tenant_id=None, by=by, action="clock_vouched_for")
 
 
 def page_past(

@@ -16,7 +16,7 @@ from service.jobs import Job
 from service.notices import load_notice, store_notice, tell_day
 from service.retention import note_tick
 from service.retention_models import PurgeItem
-from service.storage import RetentionError, store
+from service.storage import RetentionError, retention_proof, store
 from workers.egress import Egress
 from workers.reconcile import beat, list_tenants
 from workers.sender import next_attempt_at, send
@@ -24,6 +24,7 @@ from workers.tasks import MARGIN, named_job
 
 _LOG = log.get(__name__)
 _BATCH = 500
+_said: list[str] = []
 _UNTOLD = text(
     "select sha256, retain_until, hegui_is_held(tenant_id, sha256), xmin::text from recording"
     " where purged_at is null and store_until is distinct from retain_until limit :batch"
@@ -40,6 +41,7 @@ def keep(timestamp: int) -> None:
     del timestamp  # the queue's word for when this run was due
     with front_door_session() as session:
         note_tick(session, now=now())
+    _say_proof()
     for tenant_id in list_tenants():
         try:
             told = protect_recordings(tenant_id)
@@ -48,9 +50,19 @@ def keep(timestamp: int) -> None:
             # One lender's trouble does not hold up the others; it is tried again in a minute.
             _LOG.error("recordings_not_kept", tenant_id=str(tenant_id), **log.describe_error(error))
             continue
-        if told or days:
-            _LOG.info("recordings_kept", tenant_id=str(tenant_id), count=told, days=days)
+        if told:
+            _LOG.info("store_told", tenant_id=str(tenant_id), count=told)
+        if days:
+            _LOG.info("days_reconciled", tenant_id=str(tenant_id), count=days)
     beat("keep", now())
+
+
+def _say_proof() -> None:
+    """Log what the store's canary showed, at the start and whenever it changes."""
+    proof = retention_proof()
+    if _said != [proof.state]:
+        _said[:] = [proof.state]
+        _LOG.info("retention_tried", state=proof.state, reason=proof.detail)
 
 
 def protect_recordings(tenant_id: UUID) -> int:
@@ -62,7 +74,7 @@ def protect_recordings(tenant_id: UUID) -> int:
             store().protect(tenant_id, sha256, until=until, held=held)
         except NotFoundError:
             # The row says that we have it. It is reported, and not tried again until it changes.
-            _LOG.error("recording_bytes_missing", tenant_id=str(tenant_id), sha256=sha256)
+            _LOG.error("recording_bytes_missing", tenant_id=str(tenant_id), recording=sha256)
         values = {"until": until, "held": held, "sha256": sha256, "seen": seen}
         with tenant_session(tenant_id) as session:
             session.connection().execute(_TOLD, values)
