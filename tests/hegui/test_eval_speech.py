@@ -119,10 +119,11 @@ def test_a_call_is_heard_scored_and_not_heard_twice(tmp_path: Path) -> None:
     row = json.loads(first.stdout)
     assert (row["engine"], row["codec"], row["calls"]) == ("faster-whisper", "clean", 1)
     assert 0 < row["cer"] < 0.4
+    assert 0 < row["bare_cer"] < 1
     assert row["planted"] >= 1
     assert again.stdout == first.stdout
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
-    assert len(kept) == 1
+    assert len(kept) == 2  # what we heard, and what the bare engine read
 
 
 def test_a_codec_is_told_by_how_much_worse_than_clean_it_is() -> None:
@@ -138,6 +139,7 @@ def test_a_codec_is_told_by_how_much_worse_than_clean_it_is() -> None:
 
     assert (told["cer"], told["worse_than_clean"]) == (0.2, 0.05)
     assert told["worse_95"][0] <= 0.05 <= told["worse_95"][1]
+    assert (told["bare_cer"], told["bare_worse_than_clean"]) == (0.4, 0.1)
     assert (told["planted"], told["family"]["tp"], told["family"]["fp"]) == (2, 0, 1)
     assert clean.as_dict(clean)["family"]["tp"] == 1
     assert "worse_than_clean" not in clean.as_dict(clean)
@@ -151,7 +153,8 @@ def row_with(
 ) -> Row:
     silent = tuple(Errors(0, 0) for _ in errors)
     voices = {"collector": errors, "party": silent}
-    return Row("engine", codec, tuple(found), voices, 0.0, score(found, wanted))
+    bare = tuple(Errors(2 * each.edits, each.length) for each in errors)
+    return Row("engine", codec, tuple(found), voices, bare, 0.0, score(found, wanted))
 
 
 def test_unknown_codec_is_refused_with_the_known_ones() -> None:
