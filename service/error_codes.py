@@ -21,7 +21,7 @@ CODES: dict[str, Meaning] = {
     ),
     "already_read": Meaning(409, "Somebody has read this contact.", "该联系已有人读过。"),
     "approver_too_new": Meaning(
-        409, "The approver's key is younger than its wait.", "审批人的密钥尚未满等待期。"
+        403, "The approver's key is younger than its wait.", "审批人的密钥尚未满等待期。"
     ),
     "assigned_to_another": Meaning(
         409, "The finding is assigned to another reviewer.", "该发现已指派给其他复核人。"
@@ -70,7 +70,7 @@ CODES: dict[str, Meaning] = {
     ),
     "forbidden": Meaning(403, "The key is good, but not for this.", "密钥有效，但无此权限。"),
     "grant_not_named": Meaning(
-        409,
+        400,
         "Several grants live; name one in `Hegui-Grant`.",
         "有多项授权，请用 `Hegui-Grant` 指明。",
     ),
