@@ -8,7 +8,8 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
@@ -20,11 +21,9 @@ from service.errors import MasterKeyError
 from service.ledger import Commitment, commit_to, make_leaf
 from service.ledger_models import (
     LedgerCheckpoint,
-    LedgerEntry,
     LedgerHead,
     LedgerKey,
     LedgerNode,
-    LedgerSalt,
 )
 from service.ledger_source import (
     EVENT,
@@ -42,6 +41,11 @@ from service.tiles import full_nodes
 
 PAGE = 5_000
 MAX_FLAWS = 100
+_PAGE = text(
+    "select e.seq, e.source, e.source_id, e.kind, e.at, e.sha256, e.sm3, e.leaf_hash, s.salt"
+    " from ledger_entry as e left join ledger_salt as s on s.tenant_id = e.tenant_id"
+    " and s.seq = e.seq where e.seq > :last order by e.seq limit :page"
+)
 # A row is written in a transaction of seconds; one that is sealed this long after a head that
 # should have held it was put there later, with a time of its own choosing.
 LATE = timedelta(minutes=15)
@@ -63,6 +67,20 @@ _REPLACED = text(
     " join interaction as i on i.interaction_id = v.interaction_id and i.agency_id = v.agency_id"
     " where e.source = 'event' and e.seq > :seq and i.id::text = :interaction limit 1"
 )
+
+
+class _Entry(NamedTuple):
+    """An entry with its salt, as the database holds them; there may be millions."""
+
+    seq: int
+    source: str
+    source_id: str
+    kind: str
+    at: datetime
+    sha256: bytes
+    sm3: bytes
+    leaf_hash: bytes
+    salt: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,38 +153,26 @@ def _read_witness(note: str, keys: dict[str, PublicKey], origin: str) -> Checkpo
     raise NoteError("the checkpoint is not one of this ledger, or signed by no key of it")
 
 
-def _pages(session: Session) -> Iterator[Sequence[LedgerEntry]]:
-    last = -1
+def _pages(session: Session) -> Iterator[Sequence[_Entry]]:
+    last = -(2**62)
     while True:
-        page = session.exec(
-            select(LedgerEntry)
-            .where(col(LedgerEntry.seq) > last)
-            .order_by(col(LedgerEntry.seq))
-            .limit(PAGE)
-        ).all()
+        found = session.connection().execute(_PAGE, {"last": last, "page": PAGE})
+        page = [_Entry(*row) for row in found]
         if not page:
             return
         last = page[-1].seq
         yield page
-        session.expunge_all()
 
 
 def _check_page(
     session: Session,
     audit: Audit,
     tenant_id: UUID,
-    entries: Sequence[LedgerEntry],
+    entries: Sequence[_Entry],
     leaves: list[bytes],
     heads: Sequence[LedgerCheckpoint],
 ) -> bool:
     """Check a page of entries; False where reading on would say nothing more."""
-    first, last = entries[0].seq, entries[-1].seq
-    salts = {
-        row.seq: row.salt
-        for row in session.exec(
-            select(LedgerSalt).where(col(LedgerSalt.seq) >= first, col(LedgerSalt.seq) <= last)
-        )
-    }
     contents = _contents(session, entries)
     _check_sealed(session, audit, tenant_id, entries)
     sizes = [head.size for head in heads]
@@ -178,7 +184,7 @@ def _check_page(
             return False
         leaves += [b""] * gap
         found = contents[entry.source].get(entry.source_id)
-        code = _judge(session, audit, tenant_id, entry, salts.get(entry.seq), found)
+        code = _judge(session, audit, tenant_id, entry, found)
         # The head that first held this entry, and the one before it.
         place = bisect_left(sizes, entry.seq + 1)
         if code is None and place and entry.at + LATE < heads[place - 1].sealed_at:
@@ -189,7 +195,7 @@ def _check_page(
     return len(audit.flaws) < MAX_FLAWS
 
 
-def _contents(session: Session, entries: Sequence[LedgerEntry]) -> dict[str, dict[str, Sealable]]:
+def _contents(session: Session, entries: Sequence[_Entry]) -> dict[str, dict[str, Sealable]]:
     wanted: dict[str, list[str]] = defaultdict(list)
     for entry in entries:
         wanted[entry.source].append(entry.source_id)
@@ -208,12 +214,11 @@ def _judge(
     session: Session,
     audit: Audit,
     tenant_id: UUID,
-    entry: LedgerEntry,
-    salt: bytes | None,
+    entry: _Entry,
     found: Sealable | None,
 ) -> str | None:
     """Say what is wrong with one entry; None where nothing is."""
-    code = _compare(entry, salt, found)
+    code = _compare(entry, found)
     if code is not None:
         if not _is_erased(session, entry, code):
             return code
@@ -223,19 +228,19 @@ def _judge(
     return None if merkle.leaf_hash(leaf) == entry.leaf_hash else "entry_changed"
 
 
-def _compare(entry: LedgerEntry, salt: bytes | None, found: Sealable | None) -> str | None:
+def _compare(entry: _Entry, found: Sealable | None) -> str | None:
     """Hold an entry's commitments against its row as it is now."""
     if found is None:
         return "row_missing"
     if (found.kind, found.at) != (entry.kind, entry.at):
         return "row_changed"
-    if salt is None:
+    if entry.salt is None:
         return "salt_missing"
-    made = commit_to(found.content, salt)
+    made = commit_to(found.content, entry.salt)
     return None if made == Commitment(entry.sha256, entry.sm3) else "row_changed"
 
 
-def _is_erased(session: Session, entry: LedgerEntry, code: str) -> bool:
+def _is_erased(session: Session, entry: _Entry, code: str) -> bool:
     """Tell whether the database says why a row, or what opens its entry, is not there any more.
 
     An erasure takes the salt with the content; a row that changed while its salt is there was not
@@ -255,7 +260,7 @@ def _is_erased(session: Session, entry: LedgerEntry, code: str) -> bool:
 
 
 def _check_sealed(
-    session: Session, audit: Audit, tenant_id: UUID, entries: Sequence[LedgerEntry]
+    session: Session, audit: Audit, tenant_id: UUID, entries: Sequence[_Entry]
 ) -> None:
     """See that what says who an event is about is still what was sealed for that very row."""
     seqs = {
