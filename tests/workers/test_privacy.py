@@ -8,6 +8,7 @@ import pytest
 
 from service import db, endpoints
 from tests.factories import (
+    Lender,
     encode,
     make_agency,
     make_call,
@@ -39,8 +40,11 @@ def system(receiver: Receiver) -> Iterator[System]:
         yield made
 
 
-def drive(system: System, receiver: Receiver) -> None:
-    """Send what holds the marks along every branch: good, bad, heard, unheard, alerted."""
+def drive(system: System, receiver: Receiver) -> tuple[Lender, str]:
+    """Send what holds the marks along every branch: good, bad, heard, unheard, alerted.
+
+    Gives the lender, and the text of every refusal.
+    """
     lender = make_tenant()
     agency = make_agency(lender)
     with db.tenant_session(lender.id) as session:
@@ -60,17 +64,38 @@ def drive(system: System, receiver: Receiver) -> None:
     transport = httpx.HTTPTransport(retries=20)
     with httpx.Client(base_url=system.url, timeout=20, transport=transport) as client:
         assert system.wait_until(lambda: is_up(client), 30)
-        statuses = []
+        statuses, refusals = [], ""
         for event in events:
             body = encode(event)
             url = f"/v1/webhooks/{agency.id}"
             answer = client.post(url, content=body, headers=sign(agency.secret, body))
             statuses.append(answer.status_code)
+            refusals += answer.text if answer.is_error else ""
         for audio in (AUDIO, JUNK):
             name = make_recording(audio)["sha256"]
             put = client.put(f"/v1/recordings/{name}", content=audio, headers=agency.auth)
             assert put.is_success
     assert statuses == [202, 202, 202, 202, 202, 409, 422]
+    return lender, refusals
+
+
+def use(system: System, lender: Lender) -> dict[str, str]:
+    """Read, report, review and ask for a person's data; gives the metrics and the refusals."""
+    refusals = ""
+    span = {"from": "2026-06-01", "to": "2026-06-30"}
+    with httpx.Client(base_url=system.url, timeout=60, headers=lender.auth) as client:
+        agency = client.get("/v1/agencies").json()["items"][0]["id"]
+        assert client.get(f"/v1/reports/agencies/{agency}", params=span).is_success
+        finding = client.get("/v1/findings").json()["items"][0]
+        told = {"decision": "confirm", "reason": f"{NAME}{WORDS}{PHONE}"}
+        assert client.post(f"/v1/findings/{finding['id']}/claim").is_success
+        assert client.post(f"/v1/findings/{finding['id']}/review", json=told).is_success
+        for act in ("access", "export", "erasure"):
+            answer = client.post(f"/v1/subjects/{act}", json={"phone": PHONE})
+            refusals += answer.text if answer.is_error else ""
+        refusals += client.post("/v1/subjects/access", json={"phone": WORDS}).text
+        refusals += client.get("/v1/interactions", params={"cursor": PHONE}).text
+        return {"refusals": refusals, "metrics": client.get("/metrics").text}
 
 
 def is_up(client: httpx.Client) -> bool:
@@ -81,14 +106,20 @@ def is_up(client: httpx.Client) -> bool:
 
 
 def test_marks_stay_where_they_belong(system: System, receiver: Receiver) -> None:
-    drive(system, receiver)
+    lender, refusals = drive(system, receiver)
     open_ = "select count(*) from interaction where verdict_id is null"
     pending = "select count(*) from alert where state = 'pending'"
-    assert system.wait_until(lambda: system.query(open_) == [(0,)], 120)
+    assert system.wait_until(lambda: system.query(open_) == [(0,)], 240)
     assert system.wait_until(lambda: system.query(pending) == [(0,)], 30)
     assert len(receiver.requests) >= 2
 
+    used = use(system, lender)
+    assert "erasure_refused" in used["refusals"]
+    assert "hegui_http_answers_total" in used["metrics"]
+
     places = {
+        "refusals": refusals,
+        **used,
         "alerts sent": "\n".join(
             f"{request.headers} {request.body.decode()}" for request in receiver.requests
         ),
@@ -103,6 +134,10 @@ def test_marks_stay_where_they_belong(system: System, receiver: Receiver) -> Non
                 "procrastinate_periodic_defers",
                 "alert",
                 "audit_entry",
+                "ledger_entry",
+                "person_phone",
+                "data_key",
+                "rate_state",
             )
         },
     }
@@ -110,6 +145,9 @@ def test_marks_stay_where_they_belong(system: System, receiver: Receiver) -> Non
     assert len(places["log of the worker"]) > 1000
     found = [(place, mark) for place, text in places.items() for mark in MARKS if is_in(mark, text)]
     assert found == []
+    # Who an event is about is sealed; the words themselves are what is judged.
+    held = str(system.query("select t::text from event as t where body->'data'->>'text' is null"))
+    assert [mark for mark in (NAME, PHONE[1:], COLLECTOR) if is_in(mark, held)] == []
 
 
 def read(path: Path) -> str:
