@@ -1,12 +1,20 @@
-"""How fast the full pack checks lawful calls; prints one JSON line."""
+"""How fast the full pack loads and checks lawful calls; prints JSON lines, CPU seconds of a core.
+
+The lawful calls are the hardest there are: half of the collector's lines are near misses of the
+pack, full of the words that its rules look for.
+"""
 
 import json
 import random
-import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
+from pathlib import Path
 
 import jieba
 
@@ -22,10 +30,9 @@ CALLS = 20
 ROUNDS = 5
 
 
-def load() -> Pack:
+def pack_files() -> dict[str, str]:
     folder = files("rules") / "packs" / "collection"
-    names = [f for f in folder.iterdir() if f.name.endswith(".yaml")]
-    return parse({f.name: f.read_text("utf-8") for f in names})
+    return {f.name: f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".yaml")}
 
 
 def lawful_lines(pack: Pack) -> tuple[list[str], list[str]]:
@@ -41,17 +48,20 @@ def lawful_lines(pack: Pack) -> tuple[list[str], list[str]]:
     return own + said[::3], (party or own)
 
 
-def history(pack: Pack, utterances: int, seed: int) -> CaseHistory:
+def call_of_lines(pack: Pack, utterances: int, seed: int) -> CaseHistory:
     collector, party = lawful_lines(pack)
     pick = random.Random(seed)  # noqa: S311  the same calls each time
-    turns = [
-        {
-            "speaker": "party" if n % 2 else "collector",
-            "start": 4.0 * n,
-            "end": 4.0 * n + 4,
-            "text": pick.choice(party if n % 2 else collector),
-        }
+    lines = [
+        ("party", pick.choice(party)) if n % 2 else ("collector", pick.choice(collector))
         for n in range(utterances)
+    ]
+    return call_of(lines, seed)
+
+
+def call_of(lines: list[tuple[str, str]], seed: int) -> CaseHistory:
+    turns = [
+        {"speaker": speaker, "start": 4.0 * n, "end": 4.0 * n + 4, "text": text}
+        for n, (speaker, text) in enumerate(lines)
     ]
     data = {
         "interaction_id": f"i{seed}",
@@ -60,7 +70,7 @@ def history(pack: Pack, utterances: int, seed: int) -> CaseHistory:
         "direction": "outbound",
         "started_at": "2026-06-03T10:00:00+08:00",
         "outcome": "answered",
-        "talk_seconds": min(86_000, 4 * utterances),
+        "talk_seconds": min(86_000, 4 * len(lines)),
         "collector": {"id": "0001"},
         "party": {"role": "debtor", "phone": "+8613800000001"},
         "recording": {"sha256": "0" * 64, "speakers": ["collector", "party"]},
@@ -70,11 +80,11 @@ def history(pack: Pack, utterances: int, seed: int) -> CaseHistory:
     return build_histories([parse_value(event, InteractionCompleted)])["c"]
 
 
-def measured(work: Callable[[], object]) -> float:
+def measured(work: Callable[[], object], rounds: int = ROUNDS) -> float:
     """Median CPU seconds of several rounds, after one round to warm up."""
     work()
     spent = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         started = time.process_time()
         work()
         spent.append(time.process_time() - started)
@@ -87,62 +97,125 @@ def keyword_loop(phrases: list[str], texts: list[str]) -> int:
     )
 
 
-def more_phrases(wanted: int) -> Pack:
-    """The pack with so many phrases more: pairs of words nobody says."""
-    folder = files("rules") / "packs" / "collection"
-    given = {f.name: f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".yaml")}
+def more_phrases(wanted: int) -> str:
+    """A file of a pack with so many phrases: words nobody says together."""
     pick = random.Random(1)  # noqa: S311  the same phrases each time
     words = [word for line in TALK.split() for word in jieba.lcut(line) if len(word) > 1]
     lines = "\n".join(f"      - {''.join(pick.sample(words, 3))}" for _ in range(wanted))
-    given["more.yaml"] = f"cues:\n  more:\n    words:\n{lines}\n"
-    return parse(given)
+    return f"cues:\n  more:\n    words:\n{lines}\n"
+
+
+def show(measure: str, **figures: object) -> None:
+    print(json.dumps({"bench": "rules", "measure": measure, **figures}), flush=True)
+
+
+FRESH = """
+import json, sys, time
+from pathlib import Path
+t = time.process_time
+begun = t()
+from rules import evaluate
+from service.pack_cache import compiled
+from benches.bench_rules import CALLS, UTTERANCES, call_of_lines, hostile, pack_files
+ready = t()
+pack = compiled(pack_files(), Path(sys.argv[1]))
+loaded = t()
+def peak():  # the process's own: what getrusage tells begins with the parent's
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
+with_pack = peak()
+calls = [call_of_lines(pack, UTTERANCES, seed) for seed in range(CALLS)]
+first = t()
+evaluate(pack, calls[0])
+first = t() - first
+for call in calls:
+    evaluate(pack, call)
+worked = peak()
+text = t()
+evaluate(pack, hostile())
+print(json.dumps({
+    "import_s": round(ready - begun, 2), "load_s": round(loaded - ready, 2),
+    "memory_with_pack_mb": with_pack, "first_call_ms": round(1000 * first, 1),
+    "memory_after_calls_mb": worked, "hostile_1mb_s": round(t() - text, 2),
+    "memory_after_hostile_mb": peak(),
+}))
+"""
+"""What a worker does that starts: it loads the pack, checks calls, and is sent a hostile text."""
+
+
+def fresh(folder: str) -> dict[str, object]:
+    """The figures of a process of its own, with this folder as its cache of packs."""
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", FRESH, folder]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root)
+    found: dict[str, object] = json.loads(ran.stdout)
+    return found
+
+
+def hostile() -> CaseHistory:
+    """A call of a megabyte that sets off triggers at every turn of phrase."""
+    piece = "你的合同发到网上三万二今天还给我们，"
+    return call_of([("collector", (piece * 5000)[:87_000])] * 4, 1)
+
+
+def measure_calls(pack: Pack, calls: list[CaseHistory]) -> None:
+    """What a lawful call costs, next to a loop over keywords and to the automata alone."""
+    full = measured(lambda: [evaluate(pack, call) for call in calls]) / CALLS
+    show(
+        "lawful call",
+        utterances=UTTERANCES,
+        call_ms=round(1000 * full, 3),
+        calls_per_s=round(1 / full),
+        utterances_per_s=round(UTTERANCES / full),
+    )
+    texts = [s.text for s in calls[0].contacts[0].interaction.transcript or ()]
+    phrases = [e.say for c in pack.conditions.values() for e in c.entries][:2000]
+    keywords = measured(lambda: keyword_loop(phrases, texts))
+    sides = [Document(call.contacts[0].interaction).side(Voice.COLLECTOR) for call in calls]
+    sown = pack.matchers[Voice.COLLECTOR].sower.sown
+    first, second = sown.characters.automaton, sown.syllables.automaton
+    assert first is not None
+    assert second is not None
+    bare = measured(
+        lambda: [(first.find_overlapping(s.text), second.find_overlapping(s.codes)) for s in sides]
+    )
+    show(
+        "next to others",
+        times_faster_than_jieba_keywords=round(keywords / full, 1),
+        times_slower_than_bare_automata=round(full / bare * CALLS, 1),
+    )
+
+
+def check_all(pack: Pack, calls: list[CaseHistory]) -> None:
+    for call in calls:
+        evaluate(pack, call)
 
 
 def main() -> None:
     started = time.process_time()
-    pack = load()
-    load_seconds = time.process_time() - started
-    calls = [history(pack, UTTERANCES, seed) for seed in range(CALLS)]
-    full = measured(lambda: [evaluate(pack, call) for call in calls]) / CALLS
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    texts = [s.text for call in calls for s in call.contacts[0].interaction.transcript or ()]
-    phrases = [e.say for c in pack.conditions.values() for e in c.entries][:2000]
-    few = texts[:UTTERANCES]
-    keywords = measured(lambda: keyword_loop(phrases, few))
-    side = [Document(call.contacts[0].interaction).side(Voice.COLLECTOR) for call in calls]
-    matcher = pack.matchers[Voice.COLLECTOR]
-    automata = [p.automaton for p in (matcher.sower.sown.characters, matcher.sower.sown.syllables)]
-    first, second = (a for a in automata if a is not None)
-    bare = (
-        measured(
-            lambda: [
-                (first.find_overlapping(s.text), second.find_overlapping(s.codes)) for s in side
-            ]
-        )
-        / CALLS
+    pack = parse(pack_files())
+    show(
+        "cold",
+        compile_s=round(time.process_time() - started, 2),
+        rules=len(pack.rules),
+        patterns=sum(len(m.patterns) for m in pack.matchers.values()),
     )
-    one, four = (history(pack, UTTERANCES * n, 99) for n in (10, 40))
-    linear = measured(lambda: evaluate(pack, four)) / measured(lambda: evaluate(pack, one))
-    wider = more_phrases(2000)
-    extra = measured(lambda: [evaluate(wider, call) for call in calls]) / CALLS
-    print(
-        json.dumps(
-            {
-                "bench": "rules",
-                "rules": len(pack.rules),
-                "patterns": sum(len(m.patterns) for m in pack.matchers.values()),
-                "load_s": round(load_seconds, 2),
-                "call_ms": round(1000 * full, 3),
-                "calls_per_s": round(1 / full),
-                "utterances_per_s": round(UTTERANCES / full),
-                "times_faster_than_jieba_keywords": round(keywords / full, 1),
-                "times_slower_than_bare_automata": round(full / bare, 1),
-                "cost_of_4x_length": round(linear, 2),
-                "cost_of_2000_phrases": round(extra / full - 1, 3),
-                "memory_mb": memory,
-            }
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        show("first start", **fresh(folder))
+        show("warm start", **fresh(folder))
+    calls = [call_of_lines(pack, UTTERANCES, seed) for seed in range(CALLS)]
+    measure_calls(pack, calls)
+    hours = {n: call_of_lines(pack, UTTERANCES * n, 99) for n in (5, 45)}
+    spent = {n: measured(partial(evaluate, pack, hour), 2) for n, hour in hours.items()}
+    show(
+        "three hours",
+        utterances=45 * UTTERANCES,
+        call_ms=round(1000 * spent[45], 1),
+        cost_of_9_times_the_length=round(spent[45] / spent[5], 2),
     )
+    wider = parse(pack_files() | {"more.yaml": more_phrases(2000)})
+    without, more = (measured(partial(check_all, one, calls)) for one in (pack, wider))
+    show("2,000 phrases more", share_added=round(more / without - 1, 3))
 
 
 if __name__ == "__main__":

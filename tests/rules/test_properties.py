@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from rules import Pack, evaluate
 from rules.model import CaseHistory
+from rules.seeds import STRETCH
 from tests.rules.small_pack import call, collection, small_pack
 
 PIECES = st.sampled_from(
@@ -110,3 +111,14 @@ def test_a_hostile_text_costs_linear_time(piece: str, *, whole: bool) -> None:
 
     # Four times the text: four times the cost, and room for a noisy machine; squares would be 16.
     assert quickest(pack, large) < 10 * max(quickest(pack, small), 0.01)
+
+
+@pytest.mark.parametrize("said", ["打断你的腿", "去你家颇游戏", "打断你得胳膊"])
+def test_what_lies_across_two_stretches_of_a_long_text_is_heard_once(said: str) -> None:
+    for before in range(STRETCH - len(said) - 2, STRETCH + 2):
+        text = "您好，" * (before // 3) + "在" * (before % 3) + said + "，您好" * 9
+
+        (verdict,) = evaluate(small_pack(), call(("collector", text)))
+
+        found = [finding for finding in verdict.findings if finding.rule == "THR-01"]
+        assert [finding.heard for finding in found] == [said]
