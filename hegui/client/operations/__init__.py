@@ -26,6 +26,7 @@ from hegui.client.operations.samples import SamplesGroup
 from hegui.client.operations.scorecards import ScorecardsGroup
 from hegui.client.operations.speech import SpeechGroup
 from hegui.client.operations.subjects import SubjectsGroup
+from hegui.client.operations.token import TokenGroup
 from hegui.client.operations.webhooks import WebhooksGroup
 from hegui.transport import Transport
 
@@ -155,6 +156,11 @@ class Operations:
     def subjects(self) -> SubjectsGroup:
         """Operations of `subjects`."""
         return SubjectsGroup(self.transport)
+
+    @cached_property
+    def token(self) -> TokenGroup:
+        """Operations of `token`."""
+        return TokenGroup(self.transport)
 
     @cached_property
     def webhooks(self) -> WebhooksGroup:
