@@ -90,7 +90,7 @@ def test_an_endpoint_is_added_listed_changed_and_removed(
     assert (left["id"], left["escalate_to"]) == (shown["id"], None)
     with tenant_session(lender.id) as session:
         query = select(AuditEntry.action).where(col(AuditEntry.action).startswith("endpoint"))
-        assert session.exec(query).all() == [
+        assert session.exec(query.order_by(col(AuditEntry.seq))).all() == [
             "endpoint_added", "endpoint_added", "endpoint_changed", "endpoint_removed",
         ]  # fmt: skip
 
