@@ -91,12 +91,12 @@ def fuzz(
     )
     sys.stderr.write(done.stdout[-60_000:] + done.stderr[-4_000:])
     cases = re.search(r"(\d[\d,]*) generated", done.stdout)
-    operations = re.search(r"(\d+)\s+/\s+(\d+)", done.stdout)
+    operations = re.search(r"Operations:\s+(\d+) selected", done.stdout)
     return {
         "bench": "fuzz-api",
         "seed": seed,
         "examples": examples,
-        "operations": operations[1] if operations else None,
+        "operations": int(operations[1]) if operations else None,
         "cases": int(cases[1].replace(",", "")) if cases else None,
         "seconds": round(time.monotonic() - begun),
         "passed": done.returncode == 0,
