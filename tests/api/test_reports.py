@@ -224,7 +224,8 @@ def test_the_signed_pdf_and_the_package_are_genuine_and_in_the_ledger(
         # What PDF/A asks of a signature: printed, not hidden, nothing left for a reader to draw.
         form = opened_pdf.Root.AcroForm
         (field,) = form.Fields
-        assert (int(field.F) & 0b110, list(field.Rect)) == (0b100, [0, 0, 0, 0])
+        assert int(field.F) & 0b110 == 0b100
+        assert [int(side) for side in field.Rect] == [0, 0, 0, 0]
         assert "/NeedAppearances" not in form
         assert field.V.SubFilter == "/ETSI.CAdES.detached"
 
