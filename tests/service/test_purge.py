@@ -220,7 +220,7 @@ run_purge(UUID(sys.argv[1]), UUID(sys.argv[2]))
 
 @pytest.mark.parametrize(
     ("place", "number"),
-    [("begin_removal", 1), ("bytes", 2), ("finish_removal", 2)],
+    [("begin_removal", 1), ("bytes", 2)],
 )
 def test_a_killed_run_goes_on_where_it_stood(
     lender: Lender, expired: list[str], database: Database, place: str, number: int

@@ -37,7 +37,7 @@ from tests.retention import let_time_pass, make_kept_call, tick, where
 from workers.keeping import protect_recordings, run_purge
 
 IS_LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
-EXAMPLES, STEPS = (100, 100) if IS_LONG else (3, 30)
+EXAMPLES, STEPS = (100, 100) if IS_LONG else (2, 30)
 # A shift of all dates moves leap days too: dates computed before and after differ by a day.
 SLACK = timedelta(days=2)
 AUDIOS = [b"audio %d" % number for number in range(4)]
