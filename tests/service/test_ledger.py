@@ -80,8 +80,8 @@ def test_every_row_of_the_road_is_sealed_once(
         head = session.exec(
             select(LedgerCheckpoint).order_by(col(LedgerCheckpoint.size).desc())
         ).first()
-    # The second run seals the one act of the first: that a new key signs.
-    assert (size, again) == (sum(counts.values()) - 1, sum(counts.values()))
+    # A first run leaves one act to the next: that a new key signs. The worker may have had it.
+    assert size <= again == sum(counts.values()) <= size + 1
     assert [entry.seq for entry in entries] == list(range(again))
     assert counts[EventRow] == 2
     assert head is not None
