@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SOURCES := rules service workers hegui migrations tests benches
-TYPED := rules service workers hegui migrations tests
+SOURCES := rules service workers hegui migrations tests benches tools
+TYPED := rules service workers hegui migrations tests tools
 # torch stands apart from the lock file, because its file differs between machines. Where a smaller
 # build is wanted: make venv TORCH_ARGS="--index-url https://download.pytorch.org/whl/cpu"
 TORCH := torch==2.13.0
@@ -45,8 +45,8 @@ $(STAMP): requirements/lock.txt pyproject.toml
 lock: venv ## resolve pyproject.toml into requirements/ (LOCK_ARGS=--upgrade: newer versions)
 	@test -x $(VENV)/lock/bin/uv || { $(PYTHON) -m venv $(VENV)/lock && \
 		$(VENV)/lock/bin/python -m pip --disable-pip-version-check install --quiet uv; }
-	@$(call resolve,lock.txt,--extra mono --extra dev)
-	@$(call resolve,run.txt,--extra mono)
+	@$(call resolve,lock.txt,--extra mono --extra s3 --extra dev)
+	@$(call resolve,run.txt,--extra mono --extra s3)
 
 # The pins of the file at hand are kept, unless LOCK_ARGS=--upgrade asks for newer ones.
 define resolve

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-import xlsxwriter
+import xlsxwriter  # type: ignore[import-untyped]
 from sqlmodel import Session
 
 from rules import Pack

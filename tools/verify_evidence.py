@@ -20,6 +20,7 @@ import re
 import struct
 import sys
 import zlib
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -235,7 +236,7 @@ def verify_ledger(
 
 
 def verify_entry(
-    entry: dict, size: int, root: bytes, tenant: str, digests: "dict[str, str]"
+    entry: dict[str, Any], size: int, root: bytes, tenant: str, digests: "dict[str, str]"
 ) -> None:
     """Check leaf, path, commitments and documents of one entry."""
     place = f"entry {entry['seq']}"
@@ -433,7 +434,7 @@ def main() -> int:
     print(json.dumps(found, ensure_ascii=False))
     if found["status"] == GENUINE and not found["key_given"]:
         print("No key was given: compare the fingerprint with one that you trust.", file=sys.stderr)
-    return int(found["status"])  # type: ignore[call-overload]
+    return int(str(found["status"]))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from rules import Pack, parse
 
 # The families that facts decide, with the shared words they listen to.
 FACT_FILES = (
-    "articles", "frq", "idn_facts", "lexicon", "out", "rec", "signals", "stp", "tim", "tpc_facts",
+    "articles", "frq", "idn_facts", "lexicon", "oblique", "out", "rec", "signals", "stp", "tim", "tpc_facts",
     "vis", "wrn",
 )  # fmt: skip
 HEAD = 'pack: facts\nversion: "1"\ntitle: {zh: 事实规则, en: Rules of facts}\n'

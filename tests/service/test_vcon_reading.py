@@ -97,7 +97,7 @@ def outcome(document: dict[str, Any]) -> tuple[tuple[FieldProblem, ...], str]:
 def test_the_whole_vcon_is_read() -> None:
     parsed, reading = parse_vcon(json.dumps(VCON, ensure_ascii=False).encode())
 
-    data = json.loads(parsed.document)["data"]
+    data = parsed.document["data"]
     assert data["recording"] == {
         "sha256": "0" * 64,
         "url": "https://recordings.example/1.wav",
