@@ -151,7 +151,7 @@ def test_the_window_is_kept_to_the_second(
     assert refused_now["code"] == "disputed_before"
 
 
-def test_an_unjudged_dispute_lapses_by_its_job_and_the_finding_stands(
+def test_an_unjudged_dispute_lapses_at_its_deadline_and_the_finding_stands(
     client: TestClient,
     lender: Lender,
     threat: dict[str, Any],

@@ -279,7 +279,7 @@ def test_every_order_of_arrival_gives_the_same_verdicts_around_a_demotion(
     assert [shown[key] for key in sorted(shown)] == ["violation", "review", "review"]
 
 
-def test_the_lender_is_told_on_every_channel_that_a_rule_went_under_watch(
+def test_the_lender_is_told_by_webhook_that_a_rule_went_under_watch(
     client: TestClient,
     lender: Lender,
     agency: Sender,
