@@ -9,7 +9,8 @@ import time
 
 import httpx
 
-from service import db, endpoints
+from service import db
+from service.alerts import endpoints
 from tests.factories import encode, make_agency, make_case, make_sms, make_tenant, sign
 from tests.receiver import Receiver
 from tests.workers.system import running_system

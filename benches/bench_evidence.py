@@ -27,16 +27,17 @@ from uuid import UUID, uuid4
 import psycopg
 
 from hegui.postgres import Postgres
-from service import merkle, tenants
-from service.checkpoint import signer
+from service.access import tenants
 from service.db import dispose, tenant_session
-from service.ledger import seal, stored_tree
-from service.ledger_audit import audit_ledger
-from service.ledger_read import get_checkpoint, open_entries, prove_inclusion
+from service.evidence import merkle
+from service.evidence.checkpoint import signer
+from service.evidence.ledger import seal, stored_tree
+from service.evidence.ledger_audit import audit_ledger
+from service.evidence.ledger_read import get_checkpoint, open_entries, prove_inclusion
+from service.evidence.report import ReportPeriod, build_report
+from service.evidence.report_file import ReportFormat, make_file
 from service.packs import load_pack
 from service.provision import migrate
-from service.report import ReportPeriod, build_report
-from service.report_file import ReportFormat, make_file
 
 GOAL = {"report_s": 60.0, "report_mib": 500.0}
 MONTH = ReportPeriod(date(2026, 6, 1), date(2026, 6, 30))

@@ -35,7 +35,7 @@ from psycopg_pool import ConnectionPool
 from standardwebhooks import Webhook
 
 from hegui.postgres import Postgres
-from service import tenants
+from service.access import tenants
 from service.db import dispose, tenant_session
 from service.provision import migrate
 

@@ -16,11 +16,11 @@ from sqlmodel import col, select
 
 from hegui.errors import RefusedError
 from hegui.postgres import Postgres, archive_settings, find_binaries
+from service.access.tenants import list_tenants
 from service.clock import now
 from service.db import front_door_session, tenant_session
+from service.keeping.storage import LocalStore
 from service.models import RecordingRow
-from service.storage import LocalStore
-from service.tenants import list_tenants
 
 _RECOVERY_S = 600.0
 

@@ -26,7 +26,7 @@ from hegui.errors import RefusedError
 if TYPE_CHECKING:
     from sqlmodel import Session
 
-    from service.access_keys import Owner
+    from service.access.keys import Owner
 
 key = typer.Typer(name="key", rich_markup_mode=None)
 regulator = typer.Typer(name="regulator", rich_markup_mode=None)
@@ -82,7 +82,7 @@ def _owner(
 ) -> "Iterator[tuple[Owner, Session]]":
     """Open the session in which an owner's keys are changed."""
     from hegui.environment import database
-    from service.access_keys import Owner, get_regulator
+    from service.access.keys import Owner, get_regulator
     from service.db import front_door_session
 
     if (tenant_id is None) == (regulator_id is None):
@@ -105,7 +105,7 @@ def _state(row: Any) -> str:
 
 def _change_tenant(data_dir: Path, text: str, change: str) -> None:
     from hegui.environment import database
-    from service import tenants
+    from service.access import tenants
 
     with database(data_dir), _refusing():
         getattr(tenants, f"{change}_tenant")(read_id(text, "TENANT_ID"))
@@ -140,7 +140,7 @@ def agency_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
 
 
 def _change_agency(data_dir: Path, tenant_id: str, text: str, change: str) -> None:
-    from service import tenants
+    from service.access import tenants
 
     with _lender(data_dir, tenant_id) as (_, session):
         getattr(tenants, f"{change}_agency")(session, read_id(text, "AGENCY_ID"), by=OPERATOR)
@@ -167,7 +167,7 @@ def agency_remove(agency_id: AgencyArgument, tenant_id: TenantId, data_dir: Data
 @agency.command("rotate")
 def agency_rotate(agency_id: AgencyArgument, tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Print a new secret that signs an agency's webhooks; the one before stays good for a while."""
-    from service.tenants import rotate_secret
+    from service.access.tenants import rotate_secret
 
     with _lender(data_dir, tenant_id) as (lender, session):
         found = read_id(agency_id, "AGENCY_ID")
@@ -189,7 +189,7 @@ def key_add(
     data_dir: DataDir = VAR,
 ) -> None:
     """Add an API key and print it, this once."""
-    from service.access_keys import KeyWish, add_key
+    from service.access.keys import KeyWish, add_key
     from service.models import Actor, Scope
 
     if actor not in list(Actor):
@@ -217,7 +217,7 @@ def key_list(
     data_dir: DataDir = VAR,
 ) -> None:
     """Print keys: id, key id, actor, scope, state, end and label; never a secret."""
-    from service.access_keys import list_keys
+    from service.access.keys import list_keys
 
     with _owner(data_dir, tenant_id, regulator_id) as (owner, session):
         for row in list_keys(session, owner, limit=limit):
@@ -238,7 +238,7 @@ def key_rotate(
     data_dir: DataDir = VAR,
 ) -> None:
     """Print a key's successor, this once; the key itself stays good for the overlap."""
-    from service.access_keys import rotate_key
+    from service.access.keys import rotate_key
 
     with _owner(data_dir, tenant_id, regulator_id) as (owner, session):
         issued = rotate_key(
@@ -250,7 +250,7 @@ def key_rotate(
 def _change_key(
     change: str, key_uuid: str, tenant_id: str | None, regulator_id: str | None, data_dir: Path
 ) -> None:
-    from service import access_keys
+    from service.access import keys as access_keys
 
     act: Callable[..., object] = getattr(access_keys, f"{change}_key")
     with _owner(data_dir, tenant_id, regulator_id) as (owner, session):
@@ -297,7 +297,7 @@ def regulator_add(
 ) -> None:
     """Add a regulator and print its id; give it a key with `hegui key add --regulator ID`."""
     from hegui.environment import database
-    from service.tenants import add_regulator
+    from service.access.tenants import add_regulator
 
     with database(data_dir):
         show(regulator_id=add_regulator(name).id)
@@ -307,8 +307,8 @@ def regulator_add(
 def regulator_list(data_dir: DataDir = VAR) -> None:
     """Print every regulator's id, state and name."""
     from hegui.environment import database
+    from service.access.tenants import list_regulators
     from service.db import front_door_session
-    from service.tenants import list_regulators
 
     with database(data_dir), front_door_session() as session:
         for row in list_regulators(session):
@@ -317,7 +317,7 @@ def regulator_list(data_dir: DataDir = VAR) -> None:
 
 def _change_regulator(data_dir: Path, text: str, what: str) -> None:
     from hegui.environment import database
-    from service.tenants import change_regulator
+    from service.access.tenants import change_regulator
 
     with database(data_dir), _refusing():
         change_regulator(read_id(text, "REGULATOR_ID"), what)
@@ -364,8 +364,8 @@ def grant_request(
     data_dir: DataDir = VAR,
 ) -> None:
     """Write down what a regulator should read, at each lender; two have to approve each grant."""
-    from service.access_models import GrantField
-    from service.grants import GrantWish, request_grant
+    from service.access.grants import GrantWish, request_grant
+    from service.access.models import GrantField
 
     unknown = set(fields or []) - set(GrantField)
     if unknown:
@@ -396,7 +396,7 @@ def _time(text: str, name: str) -> Any:
 @grant.command("list")
 def grant_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Print a lender's grants: id, state, end, case number and purpose; the newest 200."""
-    from service.grants import database_now, list_grants, state_of
+    from service.access.grants import database_now, list_grants, state_of
 
     with _lender(data_dir, tenant_id) as (_, session):
         at = database_now(session)
@@ -408,7 +408,7 @@ def grant_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
 @grant.command("approve")
 def grant_approve(grant_id: GrantArgument, tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Give the operator's approval; the other one is an administrator's of the lender."""
-    from service.grants import approve_grant, database_now, state_of
+    from service.access.grants import approve_grant, database_now, state_of
 
     with _lender(data_dir, tenant_id) as (_, session):
         row = approve_grant(session, read_id(grant_id, "GRANT_ID"), by=OPERATOR)
@@ -418,7 +418,7 @@ def grant_approve(grant_id: GrantArgument, tenant_id: TenantId, data_dir: DataDi
 @grant.command("end")
 def grant_end(grant_id: GrantArgument, tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Refuse a request or end a grant: at once, and for good."""
-    from service.grants import end_grant
+    from service.access.grants import end_grant
 
     with _lender(data_dir, tenant_id) as (_, session):
         end_grant(session, read_id(grant_id, "GRANT_ID"), by=OPERATOR)

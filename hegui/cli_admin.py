@@ -60,7 +60,7 @@ def read_moment(text: str | None, name: str) -> datetime | None:
 
 def find_tenant(session: "Session", text: str) -> UUID:
     """Read `--tenant` and see that there is such a lender; raises `RefusedError`."""
-    from service.tenants import list_tenants
+    from service.access.tenants import list_tenants
 
     found = read_id(text, "--tenant")
     if found not in {row.id for row in list_tenants(session)}:
@@ -75,7 +75,7 @@ def tenant_add(
 ) -> None:
     """Add a lender and print its first administrator key, this once."""
     from hegui.environment import database
-    from service.tenants import add_tenant
+    from service.access.tenants import add_tenant
 
     with database(data_dir):
         made, issued = add_tenant(name)
@@ -86,8 +86,8 @@ def tenant_add(
 def tenant_list(data_dir: DataDir = VAR) -> None:
     """Print every lender's id and name."""
     from hegui.environment import database
+    from service.access.tenants import list_tenants
     from service.db import front_door_session
-    from service.tenants import list_tenants
 
     with database(data_dir), front_door_session() as session:
         for row in list_tenants(session):
@@ -102,8 +102,8 @@ def agency_add(
 ) -> None:
     """Add an agency and print the secret that signs its webhooks, this once."""
     from hegui.environment import database
+    from service.access.tenants import add_agency
     from service.db import front_door_session, tenant_session
-    from service.tenants import add_agency
 
     with database(data_dir):
         with front_door_session() as door:
@@ -159,8 +159,8 @@ def endpoint_add(
     """
     from hegui.environment import database
     from rules.model import Disposition, Severity
+    from service.alerts.endpoints import EndpointWish, add_endpoint
     from service.db import front_door_session, tenant_session
-    from service.endpoints import EndpointWish, add_endpoint
     from service.errors import ServiceError
     from service.models import EndpointKind
 
@@ -241,13 +241,13 @@ def write_report(
 ) -> None:
     """Write an agency's report to a file or to standard output, and note it in the ledger."""
     from hegui.environment import database
-    from service.checkpoint import signer
     from service.clock import now
     from service.db import front_door_session, tenant_session
+    from service.evidence.checkpoint import signer
+    from service.evidence.report import ReportPeriod, build_report
+    from service.evidence.report_file import ReportFormat, make_file, note_report
     from service.models import WebhookSource
     from service.packs import load_pack
-    from service.report import ReportPeriod, build_report
-    from service.report_file import ReportFormat, make_file, note_report
 
     agency_id, moment, wanted = read_id(agency_text, "AGENCY_ID"), now(), ReportFormat(form)
     with database(data_dir):

@@ -12,7 +12,7 @@ from hegui.cli_privacy import in_lender
 from hegui.errors import RefusedError
 
 if TYPE_CHECKING:
-    from service.debtor import Subject
+    from service.privacy.debtor import Subject
 
 debtor = typer.Typer(name="debtor", rich_markup_mode=None)
 
@@ -32,7 +32,7 @@ def debtor_access(
     data_dir: DataDir = VAR,
 ) -> None:
     """Say what is held of a person: counted and dated, without the contents."""
-    from service.debtor import access_subject
+    from service.privacy.debtor import access_subject
 
     _run(access_subject, tenant_id, phone, case, output, data_dir)
 
@@ -46,7 +46,7 @@ def debtor_export(
     data_dir: DataDir = VAR,
 ) -> None:
     """Write everything that is held of a person, to hand it over."""
-    from service.debtor import export_subject
+    from service.privacy.debtor import export_subject
 
     _run(export_subject, tenant_id, phone, case, output, data_dir)
 
@@ -60,7 +60,7 @@ def debtor_erase(
     data_dir: DataDir = VAR,
 ) -> None:
     """Erase what is held of a debtor; refused, with dates, where it must still be kept."""
-    from service.debtor import erase_subject
+    from service.privacy.debtor import erase_subject
 
     _run(erase_subject, tenant_id, phone, case, output, data_dir)
 
@@ -79,7 +79,7 @@ def debtor_correct(
 ) -> None:
     """Put a debtor's name or numbers right; what was sent before stays as it came."""
     from service.clock import now
-    from service.debtor import correct_case, read_phone
+    from service.privacy.debtor import correct_case, read_phone
 
     right: dict[str, Any] = {"name": name} if name else {}
     if phones:
@@ -116,7 +116,7 @@ def _run(
 
 
 def _subject(phone: str | None, case: str | None) -> "Subject":
-    from service.debtor import Subject, read_phone
+    from service.privacy.debtor import Subject, read_phone
 
     if phone is None and case is None:
         raise RefusedError("name the person: --phone or --case")

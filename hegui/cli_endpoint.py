@@ -19,9 +19,9 @@ ALL = "all"
 def endpoint_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Print each endpoint: id, kind, address without its secrets, what it wants, how it stands."""
     from hegui.environment import database
+    from service.alerts.endpoints import list_endpoints
     from service.api.endpoints import EndpointOut
     from service.db import front_door_session, tenant_session
-    from service.endpoints import list_endpoints
 
     with database(data_dir):
         with front_door_session() as door:
@@ -69,7 +69,7 @@ def endpoint_change(
 ) -> None:
     """Change what an endpoint wants; what is not named stays as it is."""
     from rules.model import Disposition, Severity
-    from service.endpoints import change_endpoint
+    from service.alerts.endpoints import change_endpoint
 
     changes: dict[str, Any] = {}
     if active is not None:
@@ -100,7 +100,7 @@ def endpoint_change(
 @endpoint.command("remove")
 def endpoint_remove(key: EndpointKey, tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Send it nothing more; critical alerts that it still had go to the other endpoints."""
-    from service.endpoints import remove_endpoint
+    from service.alerts.endpoints import remove_endpoint
 
     _do(
         tenant_id,

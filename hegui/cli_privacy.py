@@ -15,7 +15,7 @@ from hegui.errors import RefusedError
 if TYPE_CHECKING:
     from sqlmodel import Session
 
-    from service.privacy_models import LimitKind
+    from service.privacy.models import LimitKind
 
 keys = typer.Typer(name="keys", rich_markup_mode=None)
 limits = typer.Typer(name="limits", rich_markup_mode=None)
@@ -44,8 +44,8 @@ def in_lender(tenant_id: str, data_dir: "DataDir") -> Iterator[tuple[UUID, "Sess
 
 
 def _tenants() -> list[UUID]:
+    from service.access.tenants import list_tenants
     from service.db import front_door_session
-    from service.tenants import list_tenants
 
     with front_door_session() as door:
         return [row.id for row in list_tenants(door)]
@@ -54,7 +54,7 @@ def _tenants() -> list[UUID]:
 @keys.command("master")
 def keys_master() -> None:
     """Print a new master key for HEGUI_MASTER_KEY or a key file. Keep a copy apart from backups."""
-    from service.master_key import make_master_key
+    from service.privacy.master_key import make_master_key
 
     sys.stdout.write(make_master_key() + "\n")
 
@@ -62,7 +62,7 @@ def keys_master() -> None:
 @keys.command("list")
 def keys_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Print a lender's data keys: id, purpose, master key, made, retired."""
-    from service.data_keys import list_keys
+    from service.privacy.data_keys import list_keys
 
     with in_lender(tenant_id, data_dir) as (_, session):
         for row in list_keys(session):
@@ -74,7 +74,7 @@ def keys_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
 @keys.command("rotate")
 def keys_rotate(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Make a lender's new data key; `hegui keys reseal` then seals the old events with it."""
-    from service.data_keys import rotate_key
+    from service.privacy.data_keys import rotate_key
 
     with in_lender(tenant_id, data_dir) as (tenant, session):
         made = rotate_key(session, tenant_id=tenant, by=OPERATOR)
@@ -88,10 +88,10 @@ def keys_reseal(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     A key that was retired in the last five minutes stays: run it once more after that.
     """
     from hegui.environment import database
-    from service import sealing
     from service.clock import now
-    from service.data_keys import drop_unused, reseal
     from service.db import front_door_session, tenant_session
+    from service.privacy import sealing
+    from service.privacy.data_keys import drop_unused, reseal
 
     with database(data_dir):
         with front_door_session() as door:
@@ -111,8 +111,8 @@ def keys_reseal(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
 def keys_rewrap(data_dir: DataDir = VAR) -> None:
     """Wrap all data keys under the master key in use; HEGUI_MASTER_KEY_PREVIOUS opens them."""
     from hegui.environment import database
-    from service.data_keys import rewrap
     from service.db import tenant_session
+    from service.privacy.data_keys import rewrap
 
     with database(data_dir):
         count = 0
@@ -126,7 +126,7 @@ def keys_rewrap(data_dir: DataDir = VAR) -> None:
 def limits_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Print the limits of a lender and its agencies; `default` where none is set."""
     from service.limits import default_limit, list_limits
-    from service.privacy_models import LimitKind
+    from service.privacy.models import LimitKind
 
     with in_lender(tenant_id, data_dir) as (_, session):
         rows = list_limits(session)
@@ -192,7 +192,7 @@ def limits_clear(
 
 
 def _kind(text: str) -> "LimitKind":
-    from service.privacy_models import LimitKind
+    from service.privacy.models import LimitKind
 
     try:
         return LimitKind(text)

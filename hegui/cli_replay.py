@@ -12,7 +12,7 @@ from hegui.errors import RefusedError
 
 if TYPE_CHECKING:
     from rules import Pack
-    from service.replay import Backtest
+    from service.evidence.replay import Backtest
 
 PackName = Annotated[str, typer.Option("--pack", help="A pack's name, or the folder of its files.")]
 
@@ -33,7 +33,7 @@ def replay(
     """
     from hegui.environment import database
     from service.db import front_door_session, tenant_session
-    from service.replay import replay as replay_interaction
+    from service.evidence.replay import replay as replay_interaction
 
     chosen = _pack(pack, "--pack")
     with database(data_dir):
@@ -66,8 +66,8 @@ def backtest(
     """
     from hegui.environment import database
     from service.db import front_door_session, tenant_session
-    from service.replay import Backtest, backtest_case, list_cases
-    from service.report import ReportPeriod
+    from service.evidence.replay import Backtest, backtest_case, list_cases
+    from service.evidence.report import ReportPeriod
 
     if form not in {"text", "json"}:
         raise RefusedError(f"--format: {form}: use text, json")
@@ -127,7 +127,7 @@ def _day(text: str, option: str) -> date:
 
 
 def _pack(name: str, option: str) -> "Pack":
-    from service.replay import read_pack
+    from service.evidence.replay import read_pack
 
     try:
         return read_pack(name)

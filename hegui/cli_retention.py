@@ -51,9 +51,9 @@ def hold_place(
 ) -> None:
     """Hold recordings whatever their date, until the hold is released."""
     from hegui.environment import database
-    from service import holds
     from service.clock import now
     from service.db import front_door_session, tenant_session
+    from service.keeping import holds
 
     wish = holds.HoldWish(
         reason=reason,
@@ -83,9 +83,9 @@ def hold_release(
 ) -> None:
     """End a hold; nothing is removed by it."""
     from hegui.environment import database
-    from service import holds
     from service.clock import now
     from service.db import front_door_session, tenant_session
+    from service.keeping import holds
 
     with database(data_dir):
         with front_door_session() as door:
@@ -105,8 +105,8 @@ def hold_list(
 ) -> None:
     """Print the holds, one JSON object a line, the newest first."""
     from hegui.environment import database
-    from service import holds
     from service.db import front_door_session, tenant_session
+    from service.keeping import holds
 
     with database(data_dir):
         with front_door_session() as door:
@@ -127,10 +127,10 @@ def hold_list(
 def purge_plan(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """List what is past its date and under no hold, and begin the wait; nothing is removed."""
     from hegui.environment import database
-    from service import purge as steps
     from service.clock import now
     from service.config import settings
     from service.db import front_door_session, tenant_session
+    from service.keeping import purge as steps
 
     with database(data_dir):
         with front_door_session() as door:
@@ -162,9 +162,9 @@ def purge_approve(
     The operator counts as one person: a run planned here is approved by a lender's administrator.
     """
     from hegui.environment import database
-    from service import purge as steps
     from service.clock import now
     from service.db import front_door_session, tenant_session
+    from service.keeping import purge as steps
 
     with database(data_dir):
         with front_door_session() as door:
@@ -180,8 +180,8 @@ def purge_approve(
 def purge_run(run_id: RunId, tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Carry out an approved run here and now, or go on with one that was cut short."""
     from hegui.environment import database
-    from service import purge as steps
     from service.db import front_door_session, tenant_session
+    from service.keeping import purge as steps
     from workers.keeping import run_purge
 
     with database(data_dir):
@@ -201,9 +201,9 @@ def purge_run(run_id: RunId, tenant_id: TenantId, data_dir: DataDir = VAR) -> No
 def purge_cancel(run_id: RunId, tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Give a planned run up; its recordings may be listed anew."""
     from hegui.environment import database
-    from service import purge as steps
     from service.clock import now
     from service.db import front_door_session, tenant_session
+    from service.keeping import purge as steps
 
     with database(data_dir):
         with front_door_session() as door:
@@ -223,8 +223,8 @@ def purge_list(
 ) -> None:
     """Print the runs, or the recordings of one, one JSON object a line."""
     from hegui.environment import database
-    from service import purge as steps
     from service.db import front_door_session, tenant_session
+    from service.keeping import purge as steps
 
     with database(data_dir):
         with front_door_session() as door:
@@ -254,7 +254,7 @@ def purge_clock(
     """
     from hegui.environment import database
     from service.db import front_door_session
-    from service.retention import clock_flaw, vouch_for_clock
+    from service.keeping.retention import clock_flaw, vouch_for_clock
 
     with database(data_dir):
         if accept:
@@ -286,10 +286,10 @@ def calls_reconcile(
     --day are needed, and the list is taken as it is. Status 1 where something is missing.
     """
     from hegui.environment import database
-    from service.call_lists import Manifest, read_call_list
     from service.clock import now
-    from service.completeness_store import open_faults, put_call_list, reconcile_day
     from service.db import front_door_session, tenant_session
+    from service.keeping.call_lists import Manifest, read_call_list
+    from service.keeping.completeness_store import open_faults, put_call_list, reconcile_day
     from service.models import WebhookSource
 
     body = path.read_bytes()

@@ -39,7 +39,7 @@ def scorecard(
     from service.db import front_door_session, tenant_session
     from service.models import WebhookSource
     from service.packs import load_pack
-    from service.scorecards_evaluation import build_evaluation, to_json, to_xlsx
+    from service.people.scorecards_evaluation import build_evaluation, to_json, to_xlsx
 
     agency_id = read_id(agency_text, "AGENCY_ID")
     with database(data_dir):

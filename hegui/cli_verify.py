@@ -110,9 +110,9 @@ def ledger_audit(
     Status: 0 all is as it was sealed; 1 something is not; 2 refused.
     """
     from hegui.environment import database
-    from service.checkpoint import NoteError
     from service.db import front_door_session, tenant_session
-    from service.ledger_audit import audit_ledger
+    from service.evidence.checkpoint import NoteError
+    from service.evidence.ledger_audit import audit_ledger
 
     notes = [path.read_text(encoding="utf-8") for path in checkpoint or []]
     with database(data_dir):
@@ -137,7 +137,7 @@ def ledger_key(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Print the public key of a lender's ledger, for `hegui verify --key`."""
     from hegui.environment import database
     from service.db import front_door_session, tenant_session
-    from service.ledger_read import list_keys
+    from service.evidence.ledger_read import list_keys
 
     with database(data_dir):
         with front_door_session() as door:

@@ -11,12 +11,12 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from service import merkle
-from service.checkpoint import Checkpoint, NoteError, PublicKey, open_note
-from service.ledger import canonical, commit_to
-from service.manifest import KEY_NAME, NAME, Manifest, open_manifest
-from service.pdf_seal import check_seal, read_seal
-from service.sealed_zip import Found, ZipFormError, unpack
+from service.evidence import merkle
+from service.evidence.checkpoint import Checkpoint, NoteError, PublicKey, open_note
+from service.evidence.ledger import canonical, commit_to
+from service.evidence.manifest import KEY_NAME, NAME, Manifest, open_manifest
+from service.evidence.pdf_seal import check_seal, read_seal
+from service.evidence.sealed_zip import Found, ZipFormError, unpack
 
 GENUINE, NOT_GENUINE, REFUSED = 0, 1, 2
 SCHEMAS = frozenset({"hegui.bundle/1", "hegui.report/1"})

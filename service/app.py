@@ -27,7 +27,7 @@ from service.api import ROUTERS
 from service.api.masked import MaskedAnswers
 from service.config import settings
 from service.errors import FieldProblem, InvalidInputError, ServiceError, UnavailableError
-from service.master_key import master_keys
+from service.privacy.master_key import master_keys
 from service.together import Together
 
 PROBLEM = "application/problem+json"

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from rules.history import Key
 from rules.model import CaseHistory, Disposition, Finding, Outcome, Verdict
-from service import watch
+from service.alerts.routing import Contact, active_endpoints, add_alerts, count_findings, route
 from service.audit import add_entry
 from service.history import list_interactions, read_history
 from service.jobs import Job, enqueue
@@ -25,7 +25,7 @@ from service.models import (
     VerdictRow,
 )
 from service.parameters import DEFAULTS, Setting, in_force, list_settings
-from service.routing import Contact, active_endpoints, add_alerts, count_findings, route
+from service.people import watch
 from service.work import LEASE, MAX_TRIES, LostLeaseError, backoff, free, is_free
 
 # Their evidence is still on its way: they keep their place in the history and get no verdict yet.

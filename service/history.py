@@ -12,14 +12,14 @@ from sqlmodel import Session, col, select
 from rules.events import EVENT
 from rules.history import AnyEvent, Key, build_histories
 from rules.model import Audio, CaseHistory
+from service.keeping.retention import raise_case
 from service.models import (
     EventRow,
     InteractionRow,
     InteractionState,
     TranscriptRow,
 )
-from service.retention import raise_case
-from service.sealing import open_event
+from service.privacy.sealing import open_event
 
 # What only our own engine may say of words: in a sender's transcript it would excuse them.
 ENGINE_MARKS = frozenset({"trusted", "biased", "doubts"})

@@ -27,9 +27,9 @@ from service.errors import (
 )
 from service.event_body import AnyEvent, Parsed, parse, refusal
 from service.jobs import Job, enqueue
-from service.retention import first_until
-from service.sealing import part_event
-from service.storage import store
+from service.keeping.retention import first_until
+from service.keeping.storage import store
+from service.privacy.sealing import part_event
 
 T = TypeVar("T")
 

@@ -19,7 +19,7 @@ from service.clock import now
 from service.config import settings
 from service.errors import FieldProblem, InvalidInputError, LimitedError, NotFoundError
 from service.models import Agency
-from service.privacy_models import LimitKind, RateLimit, RateState
+from service.privacy.models import LimitKind, RateLimit, RateState
 
 _TAKE = "select * from hegui_take(%s, %s, %s, %s, %s, %s, %s, %s)"
 # What is taken and not used within this time is given up; so little is taken at first.

@@ -17,12 +17,11 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
-from service.access_models import AccessGrant  # with it all tables of its module are known
-from service.alert_models import AlertRow, AlertState, DeliveryRow, Endpoint, EndpointKind
+from service.access.models import AccessGrant  # with it all tables of its module are known
+from service.alerts.models import AlertRow, AlertState, DeliveryRow, Endpoint, EndpointKind
 from service.clock import now
 from service.columns import JSON, MOMENT, NONE_YET, TEXT, WRITER, among, metadata, to_fenced
-from service.completeness_models import CallList  # with it all tables of its module are known
-from service.ledger_models import (
+from service.evidence.ledger_models import (
     LedgerCheckpoint,
     LedgerEntry,
     LedgerHead,
@@ -31,9 +30,12 @@ from service.ledger_models import (
     LedgerPost,
     LedgerSalt,
 )
-from service.privacy_models import DataKey  # with it all tables of its module are known
-from service.retention_models import HoldRow  # with it all tables of its module are known
-from service.reviews_models import ReviewRow  # with it all tables of its module are known
+from service.keeping.completeness_models import (
+    CallList,  # with it all tables of its module are known
+)
+from service.keeping.retention_models import HoldRow  # with it all tables of its module are known
+from service.people.models import ReviewRow  # with it all tables of its module are known
+from service.privacy.models import DataKey  # with it all tables of its module are known
 
 __all__ = [
     "AccessGrant", "Actor", "Agency", "AlertRow", "AlertState", "ApiKey", "AuditEntry", "CallList",
@@ -164,7 +166,7 @@ class Agency(SQLModel, table=True):
 class EventRow(SQLModel, table=True):
     """One accepted event as it came; its id is the receipt. `occurred_at` is its `timestamp`.
 
-    Who it is about (names, numbers) is not in `body` but in `sealed`: see `service.sealing`.
+    Who it is about (names, numbers) is not in `body` but in `sealed` (`service.privacy.sealing`).
     """
 
     __tablename__ = "event"

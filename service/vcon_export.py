@@ -6,11 +6,11 @@ from uuid import UUID
 from sqlmodel import Session
 
 from service.errors import NotFoundError
+from service.keeping.storage import store
 from service.models import Actor
+from service.privacy.sealing import open_event
 from service.read import InteractionDetail, Period, get_interaction, get_transcript
-from service.sealing import open_event
 from service.speech import shown_parameters
-from service.storage import store
 from service.vcon import Content, write_vcon
 
 

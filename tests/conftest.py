@@ -18,12 +18,13 @@ from hypothesis import settings as hypothesis_settings
 from starlette.testclient import TestClient
 
 from hegui.postgres import Postgres
-from service import db, limits, sealing, signature
+from service import db, limits, signature
 from service.app import create_app
 from service.config import settings
-from service.master_key import master_keys
+from service.keeping.storage import store
+from service.privacy import sealing
+from service.privacy.master_key import master_keys
 from service.provision import migrate
-from service.storage import store
 from tests.factories import Lender, Sender, make_agency, make_tenant
 
 hypothesis_settings.register_profile(

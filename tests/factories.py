@@ -11,13 +11,13 @@ from uuid import UUID, uuid4
 from standardwebhooks import Webhook
 from starlette.testclient import TestClient
 
-from service import grants, tenants
-from service.access_keys import IssuedKey, KeyWish, add_key
-from service.access_models import GrantField
+from service.access import grants, tenants
+from service.access.grants import GrantWish
+from service.access.keys import IssuedKey, KeyWish, add_key
+from service.access.models import GrantField
+from service.access.notebook import OPERATOR
 from service.db import front_door_session, tenant_session
-from service.grants import GrantWish
 from service.models import Actor, Scope
-from service.notebook import OPERATOR
 
 
 @dataclass(frozen=True)

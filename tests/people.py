@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from service.clock import now
 from service.db import tenant_session
 from service.models import Actor, FindingRow, InteractionRow, Scope
-from service.reviews_models import SampleItem, SampleRow
+from service.people.models import SampleItem, SampleRow
 from tests.factories import Lender, Sender, make_case, make_key, make_sms, post_event
 
 THREAT = "今晚不还清，我们就上门泼油漆。"

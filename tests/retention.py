@@ -17,8 +17,8 @@ from starlette.testclient import TestClient
 from service.config import settings
 from service.db import front_door_session, tenant_session
 from service.ingest import record_arrival
-from service.retention import note_tick
-from service.storage import store
+from service.keeping.retention import note_tick
+from service.keeping.storage import store
 from tests.factories import Lender, Sender, make_call, make_case, make_recording, post_event
 
 _ASIDE = timedelta(days=36_500)

@@ -12,14 +12,14 @@ from typer.testing import CliRunner
 from hegui.cli import app
 from hegui.cli_rules import rules
 from rules.retention import CARD_YEARS, CONSUMER_FINANCE_YEARS, CONVENTION_YEARS
-from service.alert import MAX_ATTEMPTS
-from service.alert_log import RECOVER_AT_MOST
+from service.alerts.alert import MAX_ATTEMPTS
+from service.alerts.alert_log import RECOVER_AT_MOST
+from service.alerts.channel import CHANNELS
+from service.alerts.endpoints import ESCALATE_AFTER_S
 from service.app import create_app
-from service.channel import CHANNELS
-from service.completeness import RULES
-from service.completeness_models import Fault
 from service.config import Settings
-from service.endpoints import ESCALATE_AFTER_S
+from service.keeping.completeness import RULES
+from service.keeping.completeness_models import Fault
 from service.models import EndpointKind
 from service.packs import load_pack
 from workers.sender import RETRY_DELAYS_S

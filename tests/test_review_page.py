@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from service import disputes, scorecards
 from service.app import create_app
-from service.reviews_policy import Policy
+from service.people import disputes, scorecards
+from service.people.reviews_policy import Policy
 from tests.factories import Lender, Sender
 from tests.people import findings, make_reviewer, send_threat
 from tests.receiver import Receiver

@@ -195,9 +195,7 @@ def read_manifest(
 
 def canonical(document: object) -> bytes:
     """Write JSON of texts, whole numbers, booleans and null as RFC 8785 does."""
-    return json.dumps(
-        document, ensure_ascii=False, sort_keys=True, separators=(",", ":")
-    ).encode()
+    return json.dumps(document, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
 def root_of(leaf: bytes, index: int, size: int, path: "list[bytes]") -> "bytes | None":

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import certifi
 import httpcore
 
-from service.destination import (
+from service.alerts.destination import (
     Destination,
     RefusedDestinationError,
     is_public,

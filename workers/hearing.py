@@ -12,8 +12,8 @@ from service.clock import now
 from service.config import settings
 from service.db import tenant_session
 from service.errors import ServiceError
+from service.keeping.storage import store
 from service.speech import Bias
-from service.storage import store
 from service.transcribe import Heard, Hearing, StoredPiece, store_piece
 from service.work import LostLeaseError, renew
 from workers.lease import kept_alive

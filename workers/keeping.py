@@ -6,17 +6,18 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from service import log, purge
+from service import log
+from service.alerts.notices import load_notice, store_notice, tell_day
 from service.clock import now
-from service.completeness_store import due_days, open_faults, reconcile_day
 from service.config import settings
 from service.db import front_door_session, tenant_session
 from service.errors import NotFoundError, ServiceError
 from service.jobs import Job
-from service.notices import load_notice, store_notice, tell_day
-from service.retention import note_tick
-from service.retention_models import PurgeItem
-from service.storage import RetentionError, retention_proof, store
+from service.keeping import purge
+from service.keeping.completeness_store import due_days, open_faults, reconcile_day
+from service.keeping.retention import note_tick
+from service.keeping.retention_models import PurgeItem
+from service.keeping.storage import RetentionError, retention_proof, store
 from workers.egress import Egress
 from workers.reconcile import beat, list_tenants
 from workers.sender import next_attempt_at, send

@@ -8,8 +8,8 @@ from smtplib import SMTP, SMTPException, SMTPRecipientsRefused, SMTPResponseExce
 from socket import socket
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from service.alert import Attempt, Result
-from service.digest import Post
+from service.alerts.alert import Attempt, Result
+from service.alerts.digest import Post
 from workers.egress import Egress, EgressError, secure_context
 
 PORTS = {"smtps": 465, "smtp+starttls": 587, "smtp": 25}

@@ -3,8 +3,8 @@
 from service import log
 from service.clock import now
 from service.db import tenant_session
-from service.disputes import lapse as lapse_dispute
 from service.jobs import Job
+from service.people.disputes import lapse as lapse_dispute
 from workers.tasks import named_job
 
 _LOG = log.get(__name__)

@@ -16,8 +16,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from service.alert import Attempt, Result
-from service.digest import Post
+from service.alerts.alert import Attempt, Result
+from service.alerts.digest import Post
 from service.models import EndpointKind
 from workers.egress import Egress, EgressError, Reply
 from workers.sender import judge

@@ -6,9 +6,9 @@ from service import log
 from service.clock import now
 from service.config import settings
 from service.db import tenant_session
+from service.evidence.ledger_post import enqueue_due, load_checkpoint, store_checkpoint
+from service.evidence.ledger_run import LedgerForkedError, run_sealer
 from service.jobs import Job
-from service.ledger_post import enqueue_due, load_checkpoint, store_checkpoint
-from service.ledger_run import LedgerForkedError, run_sealer
 from workers.egress import Egress
 from workers.reconcile import beat, list_tenants
 from workers.sender import next_attempt_at, send

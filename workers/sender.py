@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
-from service.alert import MAX_ATTEMPTS, Attempt, Delivery, Result
+from service.alerts.alert import MAX_ATTEMPTS, Attempt, Delivery, Result
 from workers.egress import Egress, EgressError, Reply
 
 RETRY_DELAYS_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)

@@ -9,20 +9,20 @@ import structlog
 
 from rules.model import Verdict
 from service import log
-from service.alert import Attempt, load_alert, store_attempt
+from service.alerts.alert import Attempt, load_alert, store_attempt
+from service.alerts.digest import Post, load_post, store_post
+from service.alerts.escalation import escalate as escalate_alert
 from service.check import CaseWork, load_case, release_case, store_verdicts
 from service.clock import now
 from service.config import settings
 from service.db import tenant_session
-from service.digest import Post, load_post, store_post
 from service.errors import DigestMismatchError, TooLargeError
-from service.escalation import escalate as escalate_alert
 from service.fetch import Fetch, load_url, store_arrival, store_failure
 from service.jobs import Job
+from service.keeping.storage import store
 from service.models import EndpointKind
 from service.packs import load_pack
 from service.parameters import judge
-from service.storage import store
 from service.transcribe import load_recording, store_transcript, store_undecodable
 from service.work import LostLeaseError, release, renew
 from workers.egress import Egress, EgressError, EgressRefusedError

@@ -7,9 +7,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import access, grants, tenants
-from service.access import EntryFilters
-from service.access_models import Regulator
+from service.access import admission as access
+from service.access import grants, tenants
+from service.access.admission import EntryFilters
+from service.access.models import Regulator
 from service.api.deps import Administrator, CurrentCredential, LenderReader, TenantSession
 from service.api.grants import OwnGrantOut
 from service.api.reading import Cursor, Limit, Since, Until

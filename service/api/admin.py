@@ -8,8 +8,9 @@ from fastapi import APIRouter, Path
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from rules.events import SafeStr
-from service import access_keys, tenants
-from service.access_keys import MAX_OVERLAP_HOURS, Owner
+from service.access import keys as access_keys
+from service.access import tenants
+from service.access.keys import MAX_OVERLAP_HOURS, Owner
 from service.api.deps import Administrator, TenantSession
 from service.api.reading import Cursor, Limit
 from service.config import settings

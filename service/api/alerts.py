@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from rules.model import Severity
-from service import alert_log
-from service.alert import Result
-from service.alert_log import AlertFilters
+from service.alerts import alert_log
+from service.alerts.alert import Result
+from service.alerts.alert_log import AlertFilters
 from service.api.deps import Administrator, LenderReader, TenantSession
 from service.api.reading import Cursor, Limit
 from service.models import AlertRow, AlertState, DeliveryRow

@@ -5,14 +5,14 @@ from typing import Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 
-from service.access_models import GrantField
+from service.access.grants import require_field
+from service.access.models import GrantField
 from service.api.deps import TenantSession
 from service.api.ledger import WholeSession
 from service.api.reading import CurrentView, InteractionKey
-from service.bundle import MEDIA_TYPE, Bundle, make_bundle
 from service.clock import now
-from service.grants import require_field
-from service.ledger_run import run_sealer
+from service.evidence.bundle import MEDIA_TYPE, Bundle, make_bundle
+from service.evidence.ledger_run import run_sealer
 from service.packs import load_pack
 
 router = APIRouter(prefix="/v1/interactions", tags=["interactions"])

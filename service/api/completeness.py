@@ -9,19 +9,20 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from rules.events import Sha256
-from service import agency_endpoint, completeness_store
+from service.access.tenants import Principal
+from service.alerts import agency_endpoint
 from service.api.deps import Participant, Sender, TenantSession, read_limited
 from service.api.endpoints import Url
 from service.api.reading import CurrentView, Cursor, Limit, View
-from service.call_lists import ZONE, Manifest, read_call_list
 from service.clock import now
-from service.completeness_models import CompletenessDay, CompletenessFinding, Fault
-from service.completeness_store import Filters
 from service.config import settings
 from service.db import tenant_session
 from service.errors import ForbiddenError, NotFoundError
+from service.keeping import completeness_store
+from service.keeping.call_lists import ZONE, Manifest, read_call_list
+from service.keeping.completeness_models import CompletenessDay, CompletenessFinding, Fault
+from service.keeping.completeness_store import Filters
 from service.models import Actor, Scope
-from service.tenants import Principal
 
 router = APIRouter(tags=["completeness"])
 

@@ -11,8 +11,9 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlmodel import Session
 from starlette.requests import ClientDisconnect
 
-from service.access import open_principal
-from service.access_door import Credential, authenticate, refused
+from service.access.admission import open_principal
+from service.access.door import Credential, authenticate, refused
+from service.access.tenants import Principal
 from service.config import settings
 from service.db import tenant_session
 from service.errors import (
@@ -24,8 +25,7 @@ from service.errors import (
 )
 from service.limits import spend
 from service.models import Actor, Scope
-from service.privacy_models import LimitKind
-from service.tenants import Principal
+from service.privacy.models import LimitKind
 
 SLOWEST_BYTES_S = 8 * 1024
 _bearer = HTTPBearer(

@@ -11,7 +11,8 @@ from starlette.requests import ClientDisconnect
 
 from rules.events import SafeStr
 from rules.model import Severity
-from service import disputes, ingest
+from service import ingest
+from service.access.tenants import Principal
 from service.api.deps import (
     Participant,
     Quality,
@@ -24,8 +25,6 @@ from service.api.review_shapes import Reason
 from service.clock import now
 from service.config import settings
 from service.db import tenant_session
-from service.disputes import DisputeFilters
-from service.disputes_nearmiss import near_miss
 from service.errors import (
     FieldProblem,
     ForbiddenError,
@@ -34,12 +33,14 @@ from service.errors import (
     RefusedError,
     TooLargeError,
 )
-from service.masking import may_see_plain
+from service.keeping.storage import store
 from service.models import Actor
 from service.packs import load_pack
-from service.reviews_models import DisputeFile, DisputeRow, DisputeState
-from service.storage import store
-from service.tenants import Principal
+from service.people import disputes
+from service.people.disputes import DisputeFilters
+from service.people.disputes_nearmiss import near_miss
+from service.people.models import DisputeFile, DisputeRow, DisputeState
+from service.privacy.masking import may_see_plain
 
 router = APIRouter(tags=["disputes"])
 

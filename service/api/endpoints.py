@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from rules.events import SafeStr
 from rules.model import Disposition, Severity
-from service import alert_log, endpoints
+from service.alerts import alert_log, endpoints
 from service.api.deps import Administrator, LenderReader, TenantSession
 from service.config import settings
 from service.models import Endpoint, EndpointKind

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from rules.events import SafeStr
-from service import grants
-from service.access_models import AccessGrant, AccessKind, GrantAccess, GrantField
+from service.access import grants
+from service.access.grants import GrantState, GrantWish
+from service.access.models import AccessGrant, AccessKind, GrantAccess, GrantField
 from service.api.admin import Label
 from service.api.deps import Administrator, LenderReader, RegulatorCaller, TenantSession
 from service.api.reading import Cursor, InteractionKey, Limit
-from service.grants import GrantState, GrantWish
 
 router = APIRouter(tags=["grants"])
 

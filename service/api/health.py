@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from service import db
 from service.clock import now
 from service.errors import UnavailableError
+from service.keeping.storage import retention_proof
 from service.read import read_heartbeats
-from service.storage import retention_proof
 
 router = APIRouter(tags=["health"])
 _AGE = Gauge("hegui_heartbeat_age_seconds", "Since a periodic step last ran, by step.", ["step"])

@@ -4,7 +4,8 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from service import read, vcon
-from service.access_models import GrantField
+from service.access.grants import require_field
+from service.access.models import GrantField
 from service.api.deps import TenantSession
 from service.api.reading import (
     CurrentView,
@@ -22,7 +23,6 @@ from service.api.shapes import (
     VerdictList,
     VerdictOut,
 )
-from service.grants import require_field
 from service.models import Actor
 from service.vcon_export import export_vcon
 

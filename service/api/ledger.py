@@ -11,13 +11,13 @@ from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 
-from service import ledger_read
 from service.api.deps import CurrentPrincipal, LenderReader, Participant, TenantSession
 from service.api.reading import CurrentView, Limit
-from service.checkpoint import PublicKey
 from service.db import tenant_session
 from service.errors import ForbiddenError
-from service.ledger_read import Consistency, Inclusion, Opened
+from service.evidence import ledger_read
+from service.evidence.checkpoint import PublicKey
+from service.evidence.ledger_read import Consistency, Inclusion, Opened
 from service.models import Actor
 
 router = APIRouter(prefix="/v1/ledger", tags=["ledger"])

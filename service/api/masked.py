@@ -6,9 +6,9 @@ import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.tenants import Principal
 from service.db import tenant_session
-from service.masking import mask_document, mask_text, may_see_plain, people_in
-from service.tenants import Principal
+from service.privacy.masking import mask_document, mask_text, may_see_plain, people_in
 
 _JSON = ("application/json", "application/vcon", "application/problem+json")
 _LINES = ("application/x-ndjson", "application/jsonl", "application/sarif+json")

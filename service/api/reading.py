@@ -9,9 +9,9 @@ from fastapi import Depends, Path, Query
 from pydantic import AwareDatetime
 
 from rules.model import Disposition, Outcome, Severity
+from service.access.tenants import Principal
 from service.api.deps import CurrentPrincipal
 from service.read import Filters, Period
-from service.tenants import Principal
 
 
 @dataclass(frozen=True, slots=True)

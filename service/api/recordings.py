@@ -13,6 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from service import ingest
+from service.access.grants import watched
+from service.access.tenants import Principal
 from service.api.deps import CurrentPrincipal, Sender, body_chunks, refuse_compressed
 from service.clock import now
 from service.config import settings
@@ -26,13 +28,11 @@ from service.errors import (
     RefusedError,
     TooLargeError,
 )
-from service.grants import watched
+from service.keeping.playback import find_recording
+from service.keeping.ranges import UnsatisfiableRangeError, read_range
+from service.keeping.storage import Stored, Upload, store
 from service.limits import spend
-from service.playback import find_recording
-from service.privacy_models import LimitKind
-from service.ranges import UnsatisfiableRangeError, read_range
-from service.storage import Stored, Upload, store
-from service.tenants import Principal
+from service.privacy.models import LimitKind
 
 router = APIRouter(tags=["recordings"])
 _DIGEST = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):\s*(?:;[^,]*)?(?=,|$)", re.ASCII)

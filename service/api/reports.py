@@ -9,13 +9,13 @@ from sqlmodel import Session
 
 from service.api.deps import TenantSession
 from service.api.reading import CurrentView, View, within
-from service.checkpoint import signer
 from service.clock import now
 from service.errors import ForbiddenError
-from service.masking import shown_to
+from service.evidence.checkpoint import signer
+from service.evidence.report import ReportPeriod, build_report
+from service.evidence.report_file import MEDIA, ReportFormat, make_file, note_report
 from service.packs import load_pack
-from service.report import ReportPeriod, build_report
-from service.report_file import MEDIA, ReportFormat, make_file, note_report
+from service.privacy.masking import shown_to
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
 

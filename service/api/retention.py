@@ -8,14 +8,21 @@ from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from rules.events import Identifier, SafeStr, Sha256
-from service import holds, purge, retention
 from service.api.deps import Administrator, LenderReader, TenantSession
 from service.api.reading import Cursor, Limit
 from service.clock import now
 from service.config import settings
-from service.holds import HoldWish, Placed
-from service.retention_models import HoldKind, HoldRow, ItemState, PurgeItem, PurgeRun, PurgeState
-from service.storage import retention_proof
+from service.keeping import holds, purge, retention
+from service.keeping.holds import HoldWish, Placed
+from service.keeping.retention_models import (
+    HoldKind,
+    HoldRow,
+    ItemState,
+    PurgeItem,
+    PurgeRun,
+    PurgeState,
+)
+from service.keeping.storage import retention_proof
 
 router = APIRouter(tags=["retention"])
 

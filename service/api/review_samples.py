@@ -9,16 +9,16 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from rules.events import SafeStr
 from rules.model import Outcome
-from service import reviews_figures, reviews_sample, watch
 from service.api.deps import Administrator, LenderReader, Reviewer, TenantSession
 from service.api.reading import Cursor, InteractionKey, Limit
 from service.api.review_shapes import Reason
 from service.clock import now
 from service.errors import FieldProblem, InvalidInputError
 from service.packs import load_pack
-from service.reviews_models import DrawMethod, Reading, ReadingRow, SampleItem, SampleRow
-from service.reviews_policy import RuleId
-from service.reviews_sample import MAX_SIZE, Misses, SampleWish
+from service.people import reviews_figures, reviews_sample, watch
+from service.people.models import DrawMethod, Reading, ReadingRow, SampleItem, SampleRow
+from service.people.reviews_policy import RuleId
+from service.people.reviews_sample import MAX_SIZE, Misses, SampleWish
 
 router = APIRouter(tags=["reviews"])
 

@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from rules.events import SafeStr
 from rules.model import Severity
+from service.access.tenants import Principal
 from service.api.deps import CurrentPrincipal, TenantSession
 from service.models import Actor
-from service.reviews import Standing, standing
-from service.reviews_models import Decision, DisputeState, Reading, ReviewRow
-from service.reviews_policy import RuleId
-from service.tenants import Principal
+from service.people.models import Decision, DisputeState, Reading, ReviewRow
+from service.people.reviews import Standing, standing
+from service.people.reviews_policy import RuleId
 
 Reason = Annotated[
     SafeStr,

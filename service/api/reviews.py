@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import reviews, reviews_policy, reviews_queue
 from service.api.deps import Administrator, LenderReader, Reviewer, TenantSession
 from service.api.reading import (
     AgencyId,
@@ -25,9 +24,10 @@ from service.clock import now
 from service.config import settings
 from service.errors import ForbiddenError
 from service.packs import load_pack
-from service.reviews_models import Reading
-from service.reviews_policy import Policy
-from service.reviews_queue import QueueFilters
+from service.people import reviews, reviews_policy, reviews_queue
+from service.people.models import Reading
+from service.people.reviews_policy import Policy
+from service.people.reviews_queue import QueueFilters
 
 router = APIRouter(tags=["reviews"])
 

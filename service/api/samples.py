@@ -7,10 +7,10 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from service import sampling
-from service.access_models import Sample, SampleMethod
+from service.access import sampling
+from service.access.grants import get_grant
+from service.access.models import Sample, SampleMethod
 from service.api.deps import Administrator, Overseer, RegulatorCaller, TenantSession
-from service.grants import get_grant
 
 router = APIRouter(prefix="/v1/samples", tags=["grants"])
 

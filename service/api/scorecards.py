@@ -10,7 +10,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from service import badge, scorecards, scorecards_evaluation
 from service.api.deps import (
     Administrator,
     LenderReader,
@@ -24,7 +23,8 @@ from service.api.review_samples import ShareOut
 from service.clock import now
 from service.errors import BadKeyError, FieldProblem, InvalidInputError
 from service.packs import load_pack
-from service.scorecards import Counts
+from service.people import badge, scorecards, scorecards_evaluation
+from service.people.scorecards import Counts
 
 router = APIRouter(tags=["scorecards"])
 

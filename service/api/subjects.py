@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field
 
-from service import debtor
 from service.api.deps import Administrator, TenantSession
 from service.clock import now
+from service.privacy import debtor
 
 router = APIRouter(prefix="/v1/subjects", tags=["subjects"])
 _CaseId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f\x7f]+$")]

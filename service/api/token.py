@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from service.access_door import TOKEN_S, issue_token
+from service.access.door import TOKEN_S, issue_token
 from service.api.deps import RawBody
 from service.errors import RefusedError
 

@@ -14,16 +14,17 @@ from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, select
 from starlette.concurrency import run_in_threadpool
 
-from service import ingest, limits, sealing, signature, vcon
+from service import ingest, limits, signature, vcon
 from service.api.deps import Participant, RawBody, TenantSession
 from service.api.examples import EVENTS
 from service.clock import now
 from service.db import tenant_session
 from service.errors import BadSignatureError, NotFoundError
+from service.keeping.storage import store
 from service.log import get
 from service.models import EventRow, InteractionRow, InteractionState
-from service.privacy_models import LimitKind
-from service.storage import store
+from service.privacy import sealing
+from service.privacy.models import LimitKind
 from service.together import Together
 from service.vcon_reading import parse_vcon
 

@@ -14,13 +14,13 @@ from uuid import UUID, uuid4
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from service import tenants
-from service.access_models import GrantField
+from service.access import tenants
+from service.access.models import GrantField
 from service.clock import now
 from service.db import tenant_session
+from service.keeping.retention_models import PurgeRun
 from service.models import Actor, AlertRow, Scope, VerdictRow
-from service.retention_models import PurgeRun
-from service.reviews_models import DisputeRow
+from service.people.models import DisputeRow
 from tests.factories import (
     Lender,
     Sender,

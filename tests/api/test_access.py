@@ -8,8 +8,9 @@ import psycopg
 import pytest
 from starlette.testclient import TestClient
 
-from service import access_keys, tenants
-from service.access_keys import Owner
+from service.access import keys as access_keys
+from service.access import tenants
+from service.access.keys import Owner
 from service.clock import now
 from service.db import tenant_session
 from service.models import Scope

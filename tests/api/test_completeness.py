@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 from starlette.testclient import TestClient
 
-from service.call_lists import Manifest, read_call_list
-from service.completeness_models import Fault
-from service.completeness_store import due_days
 from service.config import settings
 from service.db import tenant_session
 from service.errors import InvalidInputError
-from service.sealing import phone_digest
+from service.keeping.call_lists import Manifest, read_call_list
+from service.keeping.completeness_models import Fault
+from service.keeping.completeness_store import due_days
+from service.privacy.sealing import phone_digest
 from tests.conftest import Database
 from tests.factories import (
     Lender,

@@ -18,13 +18,13 @@ import rules as rules_package
 from hegui.cli import app
 from hegui.cli_rules import load
 from rules.selftest import check, entries
-from service import disputes
 from service.clock import now
 from service.db import tenant_session
-from service.disputes_calendar import ZONE, end_of_working_days, is_working_day
 from service.errors import ConflictError
 from service.models import AuditEntry, RecordingRow, VerdictRow
-from service.reviews_models import DisputeRow
+from service.people import disputes
+from service.people.disputes_calendar import ZONE, end_of_working_days, is_working_day
+from service.people.models import DisputeRow
 from tests.factories import Lender, Sender, make_agency
 from tests.people import Auth, act, findings, make_quality, make_reviewer, review, send_threat
 

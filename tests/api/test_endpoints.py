@@ -8,9 +8,9 @@ from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from rules.model import Disposition, Severity
+from service.alerts.routing import Told, route
 from service.db import tenant_session
 from service.models import Actor, AuditEntry, Endpoint, Scope
-from service.routing import Told, route
 from tests.factories import Lender, Sender, make_agency, make_key, make_regulator, make_tenant
 
 URL = "https://alerts.example.com/hook?token=secret"

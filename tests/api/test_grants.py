@@ -13,13 +13,13 @@ import psycopg
 import pytest
 from starlette.testclient import TestClient
 
-from service import grants, tenants
-from service.access_models import GrantField
+from service.access import grants, tenants
+from service.access.models import GrantField
+from service.access.notebook import OPERATOR
+from service.access.tenants import LiveGrant, Principal
 from service.db import tenant_session
 from service.errors import ConflictError, ForbiddenError
 from service.models import Actor, Scope
-from service.notebook import OPERATOR
-from service.tenants import LiveGrant, Principal
 from tests.conftest import Database
 from tests.factories import (
     Lender,

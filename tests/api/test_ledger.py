@@ -8,12 +8,12 @@ from uuid import uuid4
 import pytest
 from starlette.testclient import TestClient
 
-from service import merkle
 from service.audit import add_entry
-from service.checkpoint import Checkpoint, PublicKey, open_note
 from service.db import tenant_session
-from service.ledger import commit_to
-from service.ledger_run import run_sealer
+from service.evidence import merkle
+from service.evidence.checkpoint import Checkpoint, PublicKey, open_note
+from service.evidence.ledger import commit_to
+from service.evidence.ledger_run import run_sealer
 from tests.factories import Lender, Sender, make_agency, make_sms, make_tenant, post_event
 
 

@@ -10,8 +10,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.app import create_app
-from service.masking import mask_document
 from service.models import Scope
+from service.privacy.masking import mask_document
 from tests.factories import (
     Lender,
     Sender,

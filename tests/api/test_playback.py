@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from service.keeping.ranges import UnsatisfiableRangeError, read_range
 from service.models import Actor, Scope
-from service.ranges import UnsatisfiableRangeError, read_range
 from tests.conftest import Database
 from tests.factories import (
     Lender,
@@ -162,7 +162,7 @@ LARGE = """
 import resource, sys
 from pathlib import Path
 from uuid import UUID
-from service.storage import LocalStore
+from service.keeping.storage import LocalStore
 store = LocalStore(Path(sys.argv[1]))
 def chunks():
     for _ in range(300):

@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.config import settings
-from service.storage import LocalStore, store
+from service.keeping.storage import LocalStore, store
 from tests.conftest import Database
 from tests.factories import (
     Sender,

@@ -18,11 +18,11 @@ from starlette.testclient import TestClient
 from hegui.verify import verify_file
 from service.clock import now
 from service.db import tenant_session
-from service.ledger_models import LedgerEntry
-from service.ledger_read import list_keys
-from service.ledger_run import run_sealer
+from service.evidence.ledger_models import LedgerEntry
+from service.evidence.ledger_read import list_keys
+from service.evidence.ledger_run import run_sealer
+from service.evidence.report_file import render_pdf
 from service.models import AuditEntry, InteractionRow
-from service.report_file import render_pdf
 from service.transcribe import Heard, load_recording, store_transcript
 from tests.factories import (
     Lender,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from service.db import tenant_session
-from service.reviews_models import DrawMethod
-from service.reviews_sample import RISK, Unit, ranked, select_units
+from service.people.models import DrawMethod
+from service.people.reviews_sample import RISK, Unit, ranked, select_units
 from tests.factories import Lender, Sender
 from tests.people import Auth, act, make_reviewer
 from tests.workers.test_watch import QUARTER, add_contact

@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from hegui.cli import app
-from service.agreement import share
-from service.scorecards import Counts, compare
-from service.scorecards_evaluation import to_xlsx
+from service.people.agreement import share
+from service.people.scorecards import Counts, compare
+from service.people.scorecards_evaluation import to_xlsx
 from tests.factories import Lender, Sender, make_agency, make_call, make_case, make_sms, post_event
 from tests.people import findings, make_quality, make_reviewer, review, send_threat
 from tests.workers.texts import LAWFUL

@@ -12,9 +12,9 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from service.db import tenant_session
+from service.keeping.storage import store
 from service.models import EventRow
-from service.sealing import open_event
-from service.storage import store
+from service.privacy.sealing import open_event
 from service.vcon import hash_of
 from tests.factories import (
     Lender,

@@ -12,8 +12,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from service import signature
+from service.access.tenants import rotate_secret
 from service.db import tenant_session
-from service.tenants import rotate_secret
 from tests.conftest import Database
 from tests.factories import (
     Sender,

@@ -20,8 +20,8 @@ import pytest
 from hegui.backup import make_backup, restore_backup, verify_backup
 from hegui.errors import RefusedError
 from hegui.postgres import Postgres, archive_settings
+from service.keeping.storage import LocalStore
 from service.provision import migrate
-from service.storage import LocalStore
 
 ROOT = Path(__file__).parents[2]
 LENDER = UUID(int=7)

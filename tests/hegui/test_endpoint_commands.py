@@ -8,8 +8,8 @@ from sqlmodel import select
 from typer.testing import CliRunner
 
 from hegui.cli import app
+from service.alerts.endpoints import EndpointWish, add_endpoint
 from service.db import tenant_session
-from service.endpoints import EndpointWish, add_endpoint
 from service.models import Endpoint, EndpointKind
 from tests.conftest import Database
 from tests.factories import Lender, make_agency, make_tenant

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from hegui.cli import app
 from service import limits
-from service.debtor import ErasureRefusedError
+from service.privacy.debtor import ErasureRefusedError
 from tests.factories import Lender, Sender, make_case, make_sms, post_event
 
 NAME, PHONE = "欧阳金丝雀", "+8613900017654"

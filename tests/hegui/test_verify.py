@@ -22,19 +22,19 @@ from starlette.testclient import TestClient
 
 from hegui.cli_verify import WORDS
 from hegui.verify import verify_file
-from service import ledger_audit
-from service.checkpoint import Checkpoint, PublicKey, origin_of, signer
 from service.clock import now
 from service.db import tenant_session
-from service.ledger import commit_to, make_leaf
-from service.ledger_read import list_keys
-from service.ledger_source import SOURCES
-from service.manifest import make_package
-from service.merkle import inclusion_proof, leaf_hash, root
+from service.evidence import ledger_audit
+from service.evidence.checkpoint import Checkpoint, PublicKey, origin_of, signer
+from service.evidence.ledger import commit_to, make_leaf
+from service.evidence.ledger_read import list_keys
+from service.evidence.ledger_source import SOURCES
+from service.evidence.manifest import make_package
+from service.evidence.merkle import inclusion_proof, leaf_hash, root
+from service.evidence.pdf_seal import seal_pdf
+from service.evidence.report_pdf import render
+from service.evidence.sealed_zip import Part
 from service.models import Actor, Scope
-from service.pdf_seal import seal_pdf
-from service.report_pdf import render
-from service.sealed_zip import Part
 from tests.factories import (
     Lender,
     Sender,
@@ -176,7 +176,7 @@ def test_an_added_removed_or_reordered_file_is_refused(database: object, ask: As
     data, key = package(), str(signer().public(ORIGIN))
     with zipfile.ZipFile(io.BytesIO(data)) as opened:
         files = {name: opened.read(name) for name in opened.namelist()}
-    from service.sealed_zip import pack
+    from service.evidence.sealed_zip import pack
 
     def again(chosen: dict[str, bytes]) -> bytes:
         return b"".join(pack([Part.of(name, content) for name, content in chosen.items()]))

@@ -25,16 +25,17 @@ from hypothesis.stateful import (
 )
 from sqlmodel import col, select
 
-from service import access_keys, grants, tenants
-from service.access_door import authenticate
-from service.access_keys import IssuedKey, Owner
-from service.access_models import OperatorEntry
+from service.access import grants, tenants
+from service.access import keys as access_keys
+from service.access.door import authenticate
+from service.access.grants import GrantWish
+from service.access.keys import IssuedKey, Owner
+from service.access.models import OperatorEntry
+from service.access.notebook import OPERATOR
 from service.clock import now
 from service.db import front_door_session, tenant_session
 from service.errors import BadKeyError, ConflictError, ForbiddenError, RefusedError
-from service.grants import GrantWish
 from service.models import Actor, Agency, Scope
-from service.notebook import OPERATOR
 from tests.conftest import Database
 from tests.factories import make_agency, make_key, make_regulator_key, make_tenant
 

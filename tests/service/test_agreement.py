@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.agreement import (
+from service.people.agreement import (
     bootstrap,
     clopper_pearson,
     cohen_kappa,

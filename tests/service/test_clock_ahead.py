@@ -27,7 +27,7 @@ PLANT = """
 import json
 from datetime import UTC, datetime, timedelta
 from starlette.testclient import TestClient
-from service import holds
+from service.keeping import holds
 from service.app import create_app
 from service.db import tenant_session
 from tests.factories import make_agency, make_tenant
@@ -57,7 +57,7 @@ import json, sys
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 import psycopg
-from service import purge
+from service.keeping import purge
 from service.config import settings
 from service.db import tenant_session
 from service.errors import ServiceError

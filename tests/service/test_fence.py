@@ -13,10 +13,10 @@ from psycopg import errors as pg
 from sqlmodel import select
 
 from service import db
+from service.access.tenants import add_regulator, list_tenants
 from service.config import settings
 from service.db import tenant_session
 from service.models import Agency, InteractionRow
-from service.tenants import add_regulator, list_tenants
 from tests.conftest import Database
 from tests.factories import make_agency, make_grant, make_tenant
 

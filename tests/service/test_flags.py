@@ -1,6 +1,6 @@
 """Every flag that the speech side can raise has words in the report."""
 
-from service.report_hearing import FLAGS
+from service.evidence.report_hearing import FLAGS
 from workers.speech.decode import FLAGS as DECODED
 
 

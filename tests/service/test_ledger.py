@@ -16,15 +16,22 @@ from sqlalchemy import text
 from sqlmodel import col, func, select
 from starlette.testclient import TestClient
 
-from service import merkle
 from service.audit import add_entry
-from service.checkpoint import Checkpoint, NoteError, PublicKey, open_note, origin_of, signer
 from service.db import engine, tenant_session
-from service.ledger import Sealed, canonical, commit_to, make_leaf, seal
-from service.ledger_models import LedgerCheckpoint, LedgerEntry, LedgerHead, LedgerSalt
-from service.ledger_source import read_contents, source_named
+from service.evidence import merkle
+from service.evidence.checkpoint import (
+    Checkpoint,
+    NoteError,
+    PublicKey,
+    open_note,
+    origin_of,
+    signer,
+)
+from service.evidence.ledger import Sealed, canonical, commit_to, make_leaf, seal
+from service.evidence.ledger_models import LedgerCheckpoint, LedgerEntry, LedgerHead, LedgerSalt
+from service.evidence.ledger_source import read_contents, source_named
+from service.evidence.tiles import StoredTree, full_nodes
 from service.models import AuditEntry, EventRow, VerdictRow
-from service.tiles import StoredTree, full_nodes
 from tests.conftest import Database
 from tests.factories import Lender, Sender, make_case, make_sms, make_tenant, post_event
 

@@ -14,7 +14,7 @@ from service import limits
 from service.db import tenant_session
 from service.errors import InvalidInputError, LimitedError, NotFoundError
 from service.limits import Limit
-from service.privacy_models import LimitKind
+from service.privacy.models import LimitKind
 from tests.conftest import Database
 from tests.factories import Lender, Sender, make_agency, make_sms, make_tenant, post_event
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import merkle
+from service.evidence import merkle
 
 # The test data of Certificate Transparency's reference implementation (google/certificate-
 # transparency, cpp/merkletree): eight entries, and the root over the first n of them.

@@ -11,10 +11,10 @@ import pytest
 from psycopg import errors as pg
 from starlette.testclient import TestClient
 
-from service import tenants
-from service.access_models import GrantField
+from service.access import tenants
+from service.access.grants import end_grant
+from service.access.models import GrantField
 from service.db import tenant_session
-from service.grants import end_grant
 from tests.conftest import Database
 from tests.factories import Lender, make_agency, make_call, make_grant, make_sms, post_event
 from tests.people import THREAT

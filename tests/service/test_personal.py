@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stdnum import luhn
 from stdnum.cn import ric
 
-from service.personal import Kind, find_personal, mask, mask_each
+from service.privacy.personal import Kind, find_personal, mask, mask_each
 
 FIGURES = {
     "ascii": "0123456789",

@@ -13,12 +13,12 @@ import orjson
 import pytest
 from starlette.testclient import TestClient
 
-from service import holds, purge
 from service.db import tenant_session
 from service.errors import ConflictError, ForbiddenError
-from service.holds import HoldWish
-from service.retention_models import PurgeRun
-from service.storage import store
+from service.keeping import holds, purge
+from service.keeping.holds import HoldWish
+from service.keeping.retention_models import PurgeRun
+from service.keeping.storage import store
 from tests.conftest import Database
 from tests.factories import Lender, Sender, make_recording, make_sms, post_event
 from tests.retention import keep_bytes, let_time_pass, make_kept_call, rows, tick, where
@@ -196,7 +196,7 @@ def test_what_the_store_keeps_is_not_called_removed(
 KILLED = """
 import os, sys
 from uuid import UUID
-from service import purge, storage
+from service.keeping import purge, storage
 from service.db import tenant_session
 from workers.keeping import run_purge
 

@@ -15,10 +15,10 @@ from starlette.testclient import TestClient
 import rules
 from service.db import tenant_session
 from service.errors import NotFoundError
-from service.ledger_run import run_sealer
+from service.evidence.ledger_run import run_sealer
+from service.evidence.replay import Backtest, backtest_case, list_cases, read_pack, replay
 from service.models import AuditEntry, FindingRow, RecordingRow, VerdictRow
 from service.packs import load_pack
-from service.replay import Backtest, backtest_case, list_cases, read_pack, replay
 from tests.conftest import Database
 from tests.factories import (
     Lender,

@@ -9,15 +9,15 @@ from sqlmodel import select
 from starlette.testclient import TestClient
 
 from rules.events import LenderType, Product
-from service import holds, retention
 from service.check import load_case
 from service.db import tenant_session
 from service.errors import ConflictError, InvalidInputError
-from service.holds import HoldWish
+from service.keeping import holds, retention
+from service.keeping.holds import HoldWish
+from service.keeping.retention import Facts, retain_until
+from service.keeping.storage import RetentionError, store
 from service.models import CollectionCase
 from service.parameters import Setting
-from service.retention import Facts, retain_until
-from service.storage import RetentionError, store
 from tests.conftest import Database
 from tests.factories import Lender, Sender, make_agency, make_sms, make_tenant, post_event
 from tests.retention import keep_bytes, let_time_pass, make_kept_call, rows, tick, where

@@ -25,12 +25,12 @@ from hypothesis.stateful import (
 from starlette.testclient import TestClient
 
 from rules.retention import add_years
-from service import holds, purge
 from service.db import tenant_session
 from service.errors import ConflictError, ForbiddenError
-from service.holds import HoldWish
-from service.retention_models import PurgeRun
-from service.storage import RetentionError, store
+from service.keeping import holds, purge
+from service.keeping.holds import HoldWish
+from service.keeping.retention_models import PurgeRun
+from service.keeping.storage import RetentionError, store
 from tests.conftest import Database
 from tests.factories import make_agency, make_tenant
 from tests.retention import let_time_pass, make_kept_call, tick, where

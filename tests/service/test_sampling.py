@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.access_models import SampleMethod
-from service.sampling_draw import (
+from service.access.models import SampleMethod
+from service.access.sampling_draw import (
     SCHEMA,
     Member,
     allocate,

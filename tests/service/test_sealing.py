@@ -13,14 +13,14 @@ import pytest
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from service import data_keys, sealing
 from service.clock import now
 from service.config import settings
 from service.db import tenant_session
 from service.errors import MasterKeyError
 from service.history import list_interactions, read_history
-from service.master_key import make_master_key, master_keys
 from service.models import EventRow
+from service.privacy import data_keys, sealing
+from service.privacy.master_key import make_master_key, master_keys
 from tests.conftest import Database
 from tests.factories import Lender, Sender, make_case, make_sms, make_tenant, post_event
 

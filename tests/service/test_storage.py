@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from service.errors import DigestMismatchError, NotFoundError, TooLargeError
-from service.storage import LocalStore
+from service.keeping.storage import LocalStore
 
 BYTES = b"sound" * 1000
 NAME = hashlib.sha256(BYTES).hexdigest()

@@ -12,8 +12,8 @@ from starlette.testclient import TestClient
 
 from service.config import Settings, settings
 from service.errors import DigestMismatchError, NotFoundError, TooLargeError
-from service.storage import RetentionError, retention_proof, store
-from service.storage_s3 import S3Store, open_bucket
+from service.keeping.storage import RetentionError, retention_proof, store
+from service.keeping.storage_s3 import S3Store, open_bucket
 from tests.factories import Lender, Sender, put_recording
 from tests.s3_server import s3_server
 from workers.keeping import protect_recordings

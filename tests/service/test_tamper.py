@@ -16,10 +16,15 @@ from starlette.testclient import TestClient
 
 from service.clock import now
 from service.db import tenant_session
-from service.ledger_audit import Audit, audit_ledger
-from service.ledger_models import LedgerCheckpoint, LedgerEntry
-from service.ledger_run import LedgerForkedError, checkpoint_folder, newest_on_file, run_sealer
-from service.ledger_source import SOURCES
+from service.evidence.ledger_audit import Audit, audit_ledger
+from service.evidence.ledger_models import LedgerCheckpoint, LedgerEntry
+from service.evidence.ledger_run import (
+    LedgerForkedError,
+    checkpoint_folder,
+    newest_on_file,
+    run_sealer,
+)
+from service.evidence.ledger_source import SOURCES
 from service.models import InteractionRow
 from service.transcribe import Heard, load_recording, store_transcript
 from tests.conftest import Database

@@ -21,8 +21,8 @@ import psycopg
 from hegui.postgres import Postgres
 from service import db, signature
 from service.config import settings
+from service.keeping.storage import store
 from service.provision import migrate
-from service.storage import store
 
 ROOT = Path(__file__).parents[2]
 

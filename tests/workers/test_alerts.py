@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
-from service.alert import GIVE_UP_AFTER, MAX_ATTEMPTS
+from service.alerts.alert import GIVE_UP_AFTER, MAX_ATTEMPTS
 from service.clock import now
 from service.db import tenant_session
 from service.jobs import Job, enqueue

@@ -13,8 +13,9 @@ from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from rules.model import Disposition, Severity
-from service.alert import GIVE_UP_AFTER
-from service.channel import CHANNELS
+from service.alerts.alert import GIVE_UP_AFTER
+from service.alerts.channel import CHANNELS
+from service.alerts.routing import Contact, Told, active_endpoints, add_alerts, route
 from service.clock import now
 from service.config import settings
 from service.db import tenant_session
@@ -29,7 +30,6 @@ from service.models import (
     VerdictRow,
 )
 from service.packs import load_pack
-from service.routing import Contact, Told, active_endpoints, add_alerts, route
 from tests.conftest import Database
 from tests.factories import Lender, Sender, make_agency, make_case, make_sms, post_event
 from tests.robots import Clock, Provider

@@ -15,6 +15,7 @@ from rules.model import Outcome, Verdict
 from service.check import load_case, store_verdicts
 from service.clock import now
 from service.db import front_door_session, tenant_session
+from service.keeping.storage import store
 from service.models import (
     AuditEntry,
     CollectionCase,
@@ -23,7 +24,6 @@ from service.models import (
     TranscriptRow,
     VerdictRow,
 )
-from service.storage import store
 from service.transcribe import Heard, Hearing, load_recording, store_transcript
 from service.work import LEASE, MAX_TRIES, LostLeaseError, renew
 from tests.conftest import Database

@@ -14,9 +14,9 @@ from sqlalchemy import text
 from sqlmodel import select
 from starlette.testclient import TestClient
 
-from service.alert import MAX_ATTEMPTS, Attempt, load_alert, store_attempt
+from service.alerts.alert import MAX_ATTEMPTS, Attempt, load_alert, store_attempt
+from service.alerts.endpoints import change_endpoint
 from service.db import tenant_session
-from service.endpoints import change_endpoint
 from service.models import AlertRow, DeliveryRow, Endpoint, InteractionRow
 from tests.factories import Lender, Sender
 from tests.local_server import Handler, LocalServer

@@ -12,7 +12,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from service import db, endpoints
+from service import db
+from service.alerts import endpoints
 from tests.factories import (
     Lender,
     Sender,

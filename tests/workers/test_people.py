@@ -17,11 +17,11 @@ from hypothesis.stateful import (
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from service import disputes, reviews
 from service.db import tenant_session
-from service.disputes_calendar import ZONE, end_of_working_days
 from service.errors import ConflictError
-from service.reviews_models import Decision, DisputeRow, Reading, ReviewRow
+from service.people import disputes, reviews
+from service.people.disputes_calendar import ZONE, end_of_working_days
+from service.people.models import Decision, DisputeRow, Reading, ReviewRow
 from tests.conftest import Database
 from tests.factories import make_agency, make_tenant
 from tests.people import draw_all_twice

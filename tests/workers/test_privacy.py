@@ -6,7 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import db, endpoints
+from service import db
+from service.alerts import endpoints
 from tests.factories import (
     Lender,
     encode,

@@ -14,10 +14,10 @@ from starlette.testclient import TestClient
 
 from rules.model import Severity
 from rules.rule import Title
-from service.alert import Attempt, Result
-from service.channel import CHANNELS
+from service.alerts.alert import Attempt, Result
+from service.alerts.channel import CHANNELS
+from service.alerts.digest import Group, Post, compose
 from service.config import settings
-from service.digest import Group, Post, compose
 from service.models import EndpointKind
 from tests.conftest import Database
 from tests.factories import Lender, Sender, make_case, make_sms, post_event

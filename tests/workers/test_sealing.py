@@ -4,9 +4,9 @@ import json
 
 from starlette.testclient import TestClient
 
-from service.checkpoint import Checkpoint, PublicKey, open_note
 from service.db import tenant_session
-from service.ledger_read import list_keys
+from service.evidence.checkpoint import Checkpoint, PublicKey, open_note
+from service.evidence.ledger_read import list_keys
 from service.models import Heartbeat, LedgerPost
 from tests.factories import Lender
 from tests.receiver import Receiver

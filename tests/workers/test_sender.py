@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from standardwebhooks import Webhook
 
-from service.alert import MAX_ATTEMPTS, Attempt, Delivery, Result
+from service.alerts.alert import MAX_ATTEMPTS, Attempt, Delivery, Result
 from tests.receiver import Receiver
 from workers.egress import Egress
 from workers.sender import RETRY_DELAYS_S, next_attempt_at, send

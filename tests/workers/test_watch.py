@@ -15,7 +15,6 @@ from sqlmodel import Session, col, select
 from starlette.testclient import TestClient
 
 from rules.model import Disposition, Finding, Outcome, Severity, Verdict
-from service import reviews, reviews_figures, reviews_sample, watch
 from service.clock import now
 from service.db import tenant_session
 from service.models import (
@@ -26,10 +25,11 @@ from service.models import (
     InteractionState,
     VerdictRow,
 )
-from service.reviews import Wish
-from service.reviews_figures import Agreements
-from service.reviews_models import READINGS, Decision, DrawMethod, Reading, WatchPeriod
-from service.reviews_policy import Policy, set_policy
+from service.people import reviews, reviews_figures, reviews_sample, watch
+from service.people.models import READINGS, Decision, DrawMethod, Reading, WatchPeriod
+from service.people.reviews import Wish
+from service.people.reviews_figures import Agreements
+from service.people.reviews_policy import Policy, set_policy
 from tests.factories import Lender, Sender
 from tests.people import findings, make_reviewer, review, send_threat
 from tests.receiver import Receiver

@@ -8,7 +8,7 @@ from uuid import UUID
 from hegui.client.group import Group
 from service.api.review_shapes import AssignmentIn, ClaimOut, ReviewIn, ReviewList, ReviewOut
 from service.api.reviews import ReviewPolicyOut, ReviewQueuePage
-from service.reviews_policy import Policy
+from service.people.reviews_policy import Policy
 
 
 class ReviewsGroup(Group):

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from rules.flaws import DAMAGE, SILENCE
-from service.report_hearing import FLAGS as REPORTED
+from service.evidence.report_hearing import FLAGS as REPORTED
 from tests.workers.speech.formats import SAMPLES
 from workers.speech import decode, decoder, trust
 from workers.speech.decode import FLAGS, SENTENCES, Limits

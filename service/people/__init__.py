@@ -1,0 +1,1 @@
+"""What people say of findings: reviews, disputes, rules under watch, scorecards."""
