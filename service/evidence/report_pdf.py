@@ -19,7 +19,7 @@ def render(
     `now` is the time that the file bears.
     """
     data = orjson.dumps(document, option=orjson.OPT_INDENT_2)
-    folder = resources.files("service").joinpath("report_template")
+    folder = resources.files("service.evidence").joinpath("report_template")
     with tempfile.TemporaryDirectory(prefix="hegui-report-") as root:
         for entry in folder.iterdir():
             Path(root, entry.name).write_bytes(entry.read_bytes())
