@@ -15,7 +15,7 @@ from hegui.cli_admin import (
     DataDir,
     TenantId,
     agency,
-    find_tenant,
+    lender_database,
     read_id,
     read_moment,
     show,
@@ -66,14 +66,14 @@ def _refusing() -> Iterator[None]:
 @contextmanager
 def _lender(data_dir: Path, text: str) -> "Iterator[tuple[UUID, Session]]":
     """Open a session of one lender; refusals are said in one line."""
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, text)
-        with _refusing(), tenant_session(lender) as session:
-            yield lender, session
+    with (
+        lender_database(data_dir, text) as lender,
+        _refusing(),
+        tenant_session(lender) as session,
+    ):
+        yield lender, session
 
 
 @contextmanager

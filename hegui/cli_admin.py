@@ -2,6 +2,8 @@
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,6 +70,18 @@ def find_tenant(session: "Session", text: str) -> UUID:
     return found
 
 
+@contextmanager
+def lender_database(data_dir: Path, text: str) -> Iterator[UUID]:
+    """Work on the database, for the lender that `--tenant` names; raises `RefusedError`."""
+    from hegui.environment import database
+    from service.db import front_door_session
+
+    with database(data_dir):
+        with front_door_session() as door:
+            lender = find_tenant(door, text)
+        yield lender
+
+
 @tenant.command("add")
 def tenant_add(
     name: Annotated[str, typer.Argument(help="The lender's name.", show_default=False)],
@@ -101,13 +115,10 @@ def agency_add(
     data_dir: DataDir = VAR,
 ) -> None:
     """Add an agency and print the secret that signs its webhooks, this once."""
-    from hegui.environment import database
     from service.access.tenants import add_agency
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
+    with lender_database(data_dir, tenant_id) as lender:
         with tenant_session(lender) as session:
             made = add_agency(session, tenant_id=lender, name=name, by=OPERATOR)
         show(
@@ -157,10 +168,9 @@ def endpoint_add(
 
     Critical violations reach at least one endpoint whatever the filters say.
     """
-    from hegui.environment import database
     from rules.model import Disposition, Severity
     from service.alerts.endpoints import EndpointWish, add_endpoint
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.errors import ServiceError
     from service.models import EndpointKind
 
@@ -179,9 +189,7 @@ def endpoint_add(
         escalate_to=read_id(escalate_to, "--escalate-to") if escalate_to else None,
         escalate_after_s=escalate_after_s,
     )
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
+    with lender_database(data_dir, tenant_id) as lender:
         try:
             with tenant_session(lender) as session:
                 made = add_endpoint(session, tenant_id=lender, wish=wish, by=OPERATOR)

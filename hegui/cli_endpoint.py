@@ -6,7 +6,16 @@ from typing import Annotated, Any
 
 import typer
 
-from hegui.cli_admin import OPERATOR, VAR, DataDir, TenantId, choose, endpoint, find_tenant, read_id
+from hegui.cli_admin import (
+    OPERATOR,
+    VAR,
+    DataDir,
+    TenantId,
+    choose,
+    endpoint,
+    lender_database,
+    read_id,
+)
 from hegui.errors import RefusedError
 
 __all__ = ["endpoint"]
@@ -18,16 +27,12 @@ ALL = "all"
 @endpoint.command("list")
 def endpoint_list(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Print each endpoint: id, kind, address without its secrets, what it wants, how it stands."""
-    from hegui.environment import database
     from service.alerts.endpoints import list_endpoints
     from service.api.endpoints import EndpointOut
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            rows = [EndpointOut.of(row) for row in list_endpoints(session)]
+    with lender_database(data_dir, tenant_id) as lender, tenant_session(lender) as session:
+        rows = [EndpointOut.of(row) for row in list_endpoints(session)]
     for row in rows:
         wants = [row.lowest_severity, *row.dispositions, *(row.families or [])]
         wants += [str(agency) for agency in row.agencies or []]
@@ -119,13 +124,10 @@ def _escalation(to: str | None, after_s: int | None) -> dict[str, Any]:
 
 def _do(tenant_id: str, data_dir: Path, work: Any) -> None:
     """Do it for one lender; what the service refuses is told by the field's name."""
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.errors import ServiceError
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
+    with lender_database(data_dir, tenant_id) as lender:
         try:
             with tenant_session(lender) as session:
                 work(session)

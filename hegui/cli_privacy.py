@@ -9,7 +9,15 @@ from uuid import UUID
 
 import typer
 
-from hegui.cli_admin import OPERATOR, VAR, DataDir, TenantId, find_tenant, read_id, show
+from hegui.cli_admin import (
+    OPERATOR,
+    VAR,
+    DataDir,
+    TenantId,
+    lender_database,
+    read_id,
+    show,
+)
 from hegui.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -33,14 +41,10 @@ SETTLED = timedelta(minutes=5)
 @contextmanager
 def in_lender(tenant_id: str, data_dir: "DataDir") -> Iterator[tuple[UUID, "Session"]]:
     """A session of the lender that `--tenant` names."""
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
 
-    with database(data_dir):
-        with front_door_session() as door:
-            found = find_tenant(door, tenant_id)
-        with tenant_session(found) as session:
-            yield found, session
+    with lender_database(data_dir, tenant_id) as found, tenant_session(found) as session:
+        yield found, session
 
 
 def _tenants() -> list[UUID]:
@@ -87,15 +91,12 @@ def keys_reseal(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
 
     A key that was retired in the last five minutes stays: run it once more after that.
     """
-    from hegui.environment import database
     from service.clock import now
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.privacy import sealing
     from service.privacy.data_keys import drop_unused, reseal
 
-    with database(data_dir):
-        with front_door_session() as door:
-            tenant = find_tenant(door, tenant_id)
+    with lender_database(data_dir, tenant_id) as tenant:
         sealing.load_keys(tenant, anew=True)
         count, after, more = 0, None, True
         while more:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hegui.cli_admin import VAR, DataDir, TenantId, find_tenant, read_id
+from hegui.cli_admin import VAR, DataDir, TenantId, lender_database, read_id
 from hegui.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -31,16 +31,12 @@ def replay(
 
     Status: 0 the same; 1 something differs, and what; 2 refused.
     """
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.evidence.replay import replay as replay_interaction
 
     chosen = _pack(pack, "--pack")
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            found = replay_interaction(session, chosen, read_id(interaction, "ID"))
+    with lender_database(data_dir, tenant_id) as lender, tenant_session(lender) as session:
+        found = replay_interaction(session, chosen, read_id(interaction, "ID"))
     sys.stdout.write(
         f"revision={found.revision}\npack_digest={found.pack_digest}\noutcome={found.outcome}\n"
         f"findings_digest={found.made_digest}\nstored_digest={found.stored_digest}\n"
@@ -64,8 +60,7 @@ def backtest(
 
     Findings are counted by rule and agency, with samples whose personal data is blotted out.
     """
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.evidence.replay import Backtest, backtest_case, list_cases
     from service.evidence.report import ReportPeriod
 
@@ -75,9 +70,7 @@ def backtest(
     packs = (_pack(pack, "--pack"), _pack(against, "--against"))
     since, until = period.bounds
     found = Backtest()
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
+    with lender_database(data_dir, tenant_id) as lender:
         with tenant_session(lender) as session:
             cases = list_cases(session, since, until)
         for case_id in cases:

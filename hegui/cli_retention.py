@@ -10,7 +10,14 @@ from uuid import UUID
 
 import typer
 
-from hegui.cli_admin import OPERATOR, DataDir, TenantId, find_tenant, read_id, read_moment
+from hegui.cli_admin import (
+    OPERATOR,
+    DataDir,
+    TenantId,
+    lender_database,
+    read_id,
+    read_moment,
+)
 from hegui.errors import RefusedError
 
 hold = typer.Typer(name="hold", rich_markup_mode=None)
@@ -50,9 +57,8 @@ def hold_place(
     data_dir: DataDir = VAR,
 ) -> None:
     """Hold recordings whatever their date, until the hold is released."""
-    from hegui.environment import database
     from service.clock import now
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.keeping import holds
 
     wish = holds.HoldWish(
@@ -64,11 +70,8 @@ def hold_place(
         period_from=read_moment(first, "--from"),
         period_to=read_moment(last, "--to"),
     )
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            placed = holds.place_hold(session, tenant_id=lender, wish=wish, by=OPERATOR, now=now())
+    with lender_database(data_dir, tenant_id) as lender, tenant_session(lender) as session:
+        placed = holds.place_hold(session, tenant_id=lender, wish=wish, by=OPERATOR, now=now())
     _print({"hold_id": placed.row.id, "held": placed.held, "purged_before": placed.purged})
 
 
@@ -82,18 +85,14 @@ def hold_release(
     data_dir: DataDir = VAR,
 ) -> None:
     """End a hold; nothing is removed by it."""
-    from hegui.environment import database
     from service.clock import now
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.keeping import holds
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            released = holds.release_hold(
-                session, read_id(hold_id, "HOLD"), reason=reason, by=OPERATOR, now=now()
-            )
+    with lender_database(data_dir, tenant_id) as lender, tenant_session(lender) as session:
+        released = holds.release_hold(
+            session, read_id(hold_id, "HOLD"), reason=reason, by=OPERATOR, now=now()
+        )
     _print({"hold_id": released.row.id, "released_at": released.row.released_at})
 
 
@@ -104,13 +103,10 @@ def hold_list(
     data_dir: DataDir = VAR,
 ) -> None:
     """Print the holds, one JSON object a line, the newest first."""
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.keeping import holds
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
+    with lender_database(data_dir, tenant_id) as lender:
         cursor = None
         while True:
             with tenant_session(lender) as session:
@@ -126,15 +122,12 @@ def hold_list(
 @purge.command("plan")
 def purge_plan(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """List what is past its date and under no hold, and begin the wait; nothing is removed."""
-    from hegui.environment import database
     from service.clock import now
     from service.config import settings
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.keeping import purge as steps
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
+    with lender_database(data_dir, tenant_id) as lender:
         config = settings()
         with tenant_session(lender) as session:
             run = steps.plan_purge(
@@ -161,32 +154,25 @@ def purge_approve(
 
     The operator counts as one person: a run planned here is approved by a lender's administrator.
     """
-    from hegui.environment import database
     from service.clock import now
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.keeping import purge as steps
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            run = steps.approve_purge(
-                session, read_id(run_id, "RUN"), list_sha256=list_sha256, by=OPERATOR, now=now()
-            )
-            _print(_run(run))
+    with lender_database(data_dir, tenant_id) as lender, tenant_session(lender) as session:
+        run = steps.approve_purge(
+            session, read_id(run_id, "RUN"), list_sha256=list_sha256, by=OPERATOR, now=now()
+        )
+        _print(_run(run))
 
 
 @purge.command("run")
 def purge_run(run_id: RunId, tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Carry out an approved run here and now, or go on with one that was cut short."""
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.keeping import purge as steps
     from workers.keeping import run_purge
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
+    with lender_database(data_dir, tenant_id) as lender:
         found = read_id(run_id, "RUN")
         with tenant_session(lender) as session:
             steps.get_purge(session, found)
@@ -200,17 +186,13 @@ def purge_run(run_id: RunId, tenant_id: TenantId, data_dir: DataDir = VAR) -> No
 @purge.command("cancel")
 def purge_cancel(run_id: RunId, tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Give a planned run up; its recordings may be listed anew."""
-    from hegui.environment import database
     from service.clock import now
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.keeping import purge as steps
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            run = steps.cancel_purge(session, read_id(run_id, "RUN"), by=OPERATOR, now=now())
-            _print(_run(run))
+    with lender_database(data_dir, tenant_id) as lender, tenant_session(lender) as session:
+        run = steps.cancel_purge(session, read_id(run_id, "RUN"), by=OPERATOR, now=now())
+        _print(_run(run))
 
 
 @purge.command("list")
@@ -222,22 +204,18 @@ def purge_list(
     data_dir: DataDir = VAR,
 ) -> None:
     """Print the runs, or the recordings of one, one JSON object a line."""
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.keeping import purge as steps
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            if run_id is None:
-                _print(*(_run(run) for run in steps.list_purges(session, limit=_MOST).rows))
-                return
-            run = steps.get_purge(session, read_id(run_id, "RUN"))
-            after = None
-            while items := steps.list_items(session, run.id, after=after, limit=_MOST):
-                _print(*(row.model_dump(exclude={"tenant_id", "run_id"}) for row in items))
-                after = items[-1].sha256
+    with lender_database(data_dir, tenant_id) as lender, tenant_session(lender) as session:
+        if run_id is None:
+            _print(*(_run(run) for run in steps.list_purges(session, limit=_MOST).rows))
+            return
+        run = steps.get_purge(session, read_id(run_id, "RUN"))
+        after = None
+        while items := steps.list_items(session, run.id, after=after, limit=_MOST):
+            _print(*(row.model_dump(exclude={"tenant_id", "run_id"}) for row in items))
+            after = items[-1].sha256
 
 
 @purge.command("clock")

@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 import typer
 
-from hegui.cli_admin import VAR, DataDir, TenantId, find_tenant, read_id
+from hegui.cli_admin import VAR, DataDir, TenantId, lender_database, read_id
 
 vcon = typer.Typer(name="vcon", rich_markup_mode=None)
 
@@ -28,16 +28,12 @@ def export(
     data_dir: DataDir = VAR,
 ) -> None:
     """Write one interaction as a vCon: parties, dialog, transcript and verdict."""
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.vcon_export import export_vcon
 
     wanted: UUID = read_id(interaction, "INTERACTION")
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            document = export_vcon(session, wanted, has_audio=audio)
+    with lender_database(data_dir, tenant_id) as lender, tenant_session(lender) as session:
+        document = export_vcon(session, wanted, has_audio=audio)
     body = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     if output is None:
         sys.stdout.buffer.write(body)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hegui.cli_admin import VAR, DataDir, TenantId, find_tenant
+from hegui.cli_admin import VAR, DataDir, TenantId, lender_database
 from hegui.errors import RefusedError
 
 ledger = typer.Typer(name="ledger", rich_markup_mode=None)
@@ -109,15 +109,12 @@ def ledger_audit(
 
     Status: 0 all is as it was sealed; 1 something is not; 2 refused.
     """
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.evidence.checkpoint import NoteError
     from service.evidence.ledger_audit import audit_ledger
 
     notes = [path.read_text(encoding="utf-8") for path in checkpoint or []]
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
+    with lender_database(data_dir, tenant_id) as lender:
         try:
             with tenant_session(lender) as session:
                 found = audit_ledger(session, tenant_id=lender, witnessed=notes, key=key)
@@ -135,13 +132,9 @@ def ledger_audit(
 @ledger.command("key")
 def ledger_key(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     """Print the public key of a lender's ledger, for `hegui verify --key`."""
-    from hegui.environment import database
-    from service.db import front_door_session, tenant_session
+    from service.db import tenant_session
     from service.evidence.ledger_read import list_keys
 
-    with database(data_dir):
-        with front_door_session() as door:
-            lender = find_tenant(door, tenant_id)
-        with tenant_session(lender) as session:
-            for key in list_keys(session, lender):
-                sys.stdout.write(f"{key}\n")
+    with lender_database(data_dir, tenant_id) as lender, tenant_session(lender) as session:
+        for key in list_keys(session, lender):
+            sys.stdout.write(f"{key}\n")

@@ -18,9 +18,8 @@ from service.keeping.completeness_store import due_days, open_faults, reconcile_
 from service.keeping.retention import note_tick
 from service.keeping.retention_models import PurgeItem
 from service.keeping.storage import RetentionError, retention_proof, store
-from workers.egress import Egress
 from workers.reconcile import beat, list_tenants
-from workers.sender import next_attempt_at, send
+from workers.sender import try_once
 from workers.tasks import MARGIN, named_job
 
 _LOG = log.get(__name__)
@@ -101,16 +100,12 @@ def reconcile_lists(tenant_id: UUID) -> int:
 def notify(*, tenant_id: str, subject_id: str) -> None:
     """Send a notice, once."""
     with named_job(Job.NOTIFY, tenant_id, subject_id) as (tenant, subject):
-        config = settings()
-        lease = timedelta(seconds=config.alert_timeout_s) + MARGIN
+        lease = timedelta(seconds=settings().alert_timeout_s) + MARGIN
         with tenant_session(tenant) as session:
             work = load_notice(session, tenant_id=tenant, notice_id=subject, now=now(), lease=lease)
         if work is None:
             return
-        egress = Egress(allow=config.egress_hosts, total_s=config.alert_timeout_s)
-        attempt = send(egress, work, now=now())
-        moment = now()
-        next_at = next_attempt_at(work.attempts, attempt, now=moment)
+        attempt, moment, next_at = try_once(work)
         with tenant_session(tenant) as session:
             store_notice(session, work, attempt, next_at=next_at, now=moment)
         _LOG.info("notice_attempted", attempt=work.attempts, reason=attempt.reason)

@@ -9,6 +9,8 @@ from http import HTTPStatus
 from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
 
 from service.alerts.alert import MAX_ATTEMPTS, Attempt, Delivery, Result
+from service.clock import now
+from service.config import settings
 from workers.egress import Egress, EgressError, Reply
 
 RETRY_DELAYS_S = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
@@ -45,6 +47,15 @@ def send(egress: Egress, delivery: Delivery, *, now: datetime) -> Attempt:
     except EgressError as error:
         return Attempt(Result.FAILED, error.code)
     return judge(reply, now=now)
+
+
+def try_once(delivery: Delivery) -> tuple[Attempt, datetime, datetime | None]:
+    """Send by the guarded client; gives how it ended, when that was, and when to try again."""
+    config = settings()
+    egress = Egress(allow=config.egress_hosts, total_s=config.alert_timeout_s)
+    attempt = send(egress, delivery, now=now())
+    ended = now()
+    return attempt, ended, next_attempt_at(delivery.attempts, attempt, now=ended)
 
 
 def judge(reply: Reply, *, now: datetime) -> Attempt:

@@ -30,7 +30,7 @@ from workers.hearing import hear
 from workers.lease import kept_alive
 from workers.mail import mail, relay_address
 from workers.robots import post_to_robot
-from workers.sender import next_attempt_at, send
+from workers.sender import next_attempt_at, try_once
 from workers.speech import UndecodableError
 
 _LOG = log.get(__name__)
@@ -145,16 +145,12 @@ def _store(work: CaseWork, verdicts: tuple[Verdict, ...], *, now: datetime) -> i
 def alert(*, tenant_id: str, subject_id: str) -> None:
     """Tell a lender about a failing contact, once."""
     with named_job(Job.ALERT, tenant_id, subject_id) as (tenant, subject):
-        config = settings()
-        lease = timedelta(seconds=config.alert_timeout_s) + MARGIN
+        lease = timedelta(seconds=settings().alert_timeout_s) + MARGIN
         with tenant_session(tenant) as session:
             work = load_alert(session, tenant_id=tenant, alert_id=subject, now=now(), lease=lease)
         if work is None:
             return
-        egress = Egress(allow=config.egress_hosts, total_s=config.alert_timeout_s)
-        attempt = send(egress, work, now=now())
-        moment = now()
-        next_at = next_attempt_at(work.attempts, attempt, now=moment)
+        attempt, moment, next_at = try_once(work)
         with tenant_session(tenant) as session:
             store_attempt(session, work, attempt, next_at=next_at, now=moment)
         _LOG.info(

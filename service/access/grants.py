@@ -12,9 +12,8 @@ from sqlalchemy import ColumnElement, func, text, tuple_
 from sqlmodel import Session, col, select
 
 from service.access import door as access_door
-from service.access.keys import get_regulator
+from service.access.keys import get_regulator, person_of
 from service.access.models import AccessGrant, AccessKind, GrantAccess, GrantField
-from service.access.notebook import OPERATOR
 from service.access.tenants import LiveGrant, Principal
 from service.audit import add_entry
 from service.db import front_door_session, tenant_session
@@ -26,7 +25,7 @@ from service.errors import (
     NotFoundError,
     RefusedError,
 )
-from service.models import Actor, Agency, ApiKey, InteractionRow, Scope, Tenant
+from service.models import Agency, InteractionRow, Tenant
 from service.read import Page, make_cursor, read_cursor
 
 MAX_LIFE = timedelta(days=366)
@@ -140,7 +139,7 @@ def approve_grant(session: Session, grant_id: UUID, *, by: str) -> AccessGrant:
     at = database_now(session)
     if state_of(row, at) not in {GrantState.REQUESTED, GrantState.APPROVED_ONCE}:
         raise ConflictError("The grant is approved, over or ended.", code="grant_not_open")
-    approver = _approver(session, row, by)
+    approver = person_of(session, by, before=row.requested_at, what="the grant was requested")
     if row.first_approver is None:
         row.first_approver, row.first_approved_at = approver, at
     elif row.first_approver == approver:
@@ -153,24 +152,6 @@ def approve_grant(session: Session, grant_id: UUID, *, by: str) -> AccessGrant:
     session.flush()
     _note(session, row, by, "grant_approved", approvals=2 if row.second_approver else 1)
     return row
-
-
-def _approver(session: Session, grant: AccessGrant, by: str) -> str:
-    """Name who approves: the first key of a chain of rotations, or the operator."""
-    if by == OPERATOR:
-        return OPERATOR
-    key = session.exec(
-        select(ApiKey).where(col(ApiKey.key_id) == by, col(ApiKey.tenant_id) == grant.tenant_id)
-    ).one()
-    assert key.actor == Actor.LENDER.value
-    assert key.scope == Scope.ADMIN.value
-    root = session.exec(select(ApiKey).where(col(ApiKey.id) == (key.root_id or key.id))).one()
-    if root.created_at >= grant.requested_at:
-        raise ForbiddenError(
-            "This key was made after the grant was requested; an older one has to approve.",
-            code="approver_too_new",
-        )
-    return root.key_id
 
 
 def end_grant(session: Session, grant_id: UUID, *, by: str) -> AccessGrant:

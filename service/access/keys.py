@@ -20,7 +20,13 @@ from service.access.models import Regulator
 from service.access.notebook import OPERATOR, note
 from service.clock import now
 from service.config import settings
-from service.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
+from service.errors import (
+    ConflictError,
+    FieldProblem,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+)
 from service.models import Actor, Agency, ApiKey, Scope
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -307,3 +313,21 @@ def get_regulator(session: Session, regulator_id: UUID) -> Regulator:
     if row is None:
         raise NotFoundError("There is no such regulator.")
     return row
+
+
+def person_of(session: Session, by: str, *, before: datetime | None = None, what: str = "") -> str:
+    """Name who acts: a key by the first of its rotations, the operator by its own name.
+
+    Raises `ForbiddenError` for a key whose first was made after `before`, when `what` happened:
+    nobody becomes a second person by making keys.
+    """
+    key = session.exec(select(ApiKey).where(col(ApiKey.key_id) == by)).one_or_none()
+    if key is None:
+        return by
+    root = session.exec(select(ApiKey).where(col(ApiKey.id) == (key.root_id or key.id))).one()
+    if before is not None and root.created_at >= before:
+        raise ForbiddenError(
+            f"This key was made after {what}; an older one has to approve.",
+            code="approver_too_new",
+        )
+    return root.key_id

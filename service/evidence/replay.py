@@ -23,6 +23,7 @@ from service.models import Agency, InteractionRow, VerdictRow
 from service.pack_cache import compiled
 from service.packs import load_pack
 from service.parameters import judge, list_settings
+from service.people import watch
 from service.privacy.masking import mask_text
 
 SAMPLES = 3
@@ -123,9 +124,13 @@ def judge_case(session: Session, pack: Pack, case_id: str) -> dict[tuple[str, st
     with _undone(session):
         history = read_history(session, case_id, list_interactions(session, case_id))
         settings = list_settings(session)
+        periods = watch.list_periods(session)
     verdicts = judge(pack, history, settings)
     return {
-        contact.key: verdict for contact, verdict in zip(history.contacts, verdicts, strict=True)
+        contact.key: watch.apply(
+            verdict, watch.under_watch(periods, contact.interaction.started_at)
+        )
+        for contact, verdict in zip(history.contacts, verdicts, strict=True)
     }
 
 

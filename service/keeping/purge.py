@@ -14,13 +14,14 @@ import orjson
 from sqlalchemy import func, or_, text, tuple_, update
 from sqlmodel import Session, col, select
 
+from service.access.keys import person_of
 from service.audit import add_entry
 from service.errors import ConflictError, ForbiddenError, NotFoundError
 from service.jobs import Job, enqueue
 from service.keeping.retention import clock_flaw, orphan_until, raise_dates, required_until
 from service.keeping.retention_models import ItemState, PurgeItem, PurgeRun, PurgeState
 from service.keeping.storage import store
-from service.models import ApiKey, RecordingRow
+from service.models import RecordingRow
 from service.read import Page, make_cursor, read_cursor
 from service.work import LEASE
 
@@ -102,7 +103,7 @@ def approve_purge(
     or being heard by now is kept. Raises `NotFoundError`, `ForbiddenError` or `ConflictError`.
     """
     run = _locked(session, run_id)
-    by = person_of(session, by, before=run.planned_at)
+    by = person_of(session, by, before=run.planned_at, what="the run was planned")
     _refuse_approval(run, list_sha256=list_sha256, by=by, now=now)
     _see_clock(session)
     rows = session.exec(select(PurgeItem).where(col(PurgeItem.run_id) == run.id)).all()
@@ -339,24 +340,6 @@ def list_items(
     if after is not None:
         query = query.where(col(PurgeItem.sha256) > after)
     return session.exec(query.order_by(col(PurgeItem.sha256)).limit(limit)).all()
-
-
-def person_of(session: Session, by: str, *, before: datetime | None = None) -> str:
-    """Name who acts: a key by the first of its rotations, anything else by its own name.
-
-    Raises `ForbiddenError` for a key that was made after `before`: nobody becomes a second person
-    by making keys.
-    """
-    key = session.exec(select(ApiKey).where(col(ApiKey.key_id) == by)).one_or_none()
-    if key is None:
-        return by
-    root = session.exec(select(ApiKey).where(col(ApiKey.id) == (key.root_id or key.id))).one()
-    if before is not None and root.created_at >= before:
-        raise ForbiddenError(
-            "This key was made after the run was planned; an older one has to approve.",
-            code="approver_too_new",
-        )
-    return root.key_id
 
 
 def _refuse_approval(run: PurgeRun, *, list_sha256: str, by: str, now: datetime) -> None:

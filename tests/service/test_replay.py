@@ -19,6 +19,7 @@ from service.evidence.ledger_run import run_sealer
 from service.evidence.replay import Backtest, backtest_case, list_cases, read_pack, replay
 from service.models import AuditEntry, FindingRow, RecordingRow, VerdictRow
 from service.packs import load_pack
+from service.people.models import WatchPeriod
 from tests.conftest import Database
 from tests.factories import (
     Lender,
@@ -86,6 +87,18 @@ def test_the_same_pack_gives_the_same_bytes_and_writes_nothing(
     assert found.made_digest == found.stored_digest
     assert found.outcome == "fail"
     assert state(lender) == before
+
+
+def test_a_rule_under_watch_only_asks_for_review_in_a_replay_too(
+    lender: Lender, contact: UUID
+) -> None:
+    with tenant_session(lender.id) as session:
+        session.add(WatchPeriod(tenant_id=lender.id, rule="TIM-01", since_at=SINCE, at_start={}))
+    with tenant_session(lender.id) as session:
+        found = replay(session, load_pack(), contact)
+
+    assert found.outcome == "review"
+    assert set(found.differs) == {"outcome", "findings"}
 
 
 def test_another_pack_is_named_and_its_verdict_would_stand_beside_the_old(
