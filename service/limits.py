@@ -17,7 +17,13 @@ from service import db
 from service.audit import add_entry
 from service.clock import now
 from service.config import settings
-from service.errors import FieldProblem, InvalidInputError, LimitedError, NotFoundError
+from service.errors import (
+    FieldProblem,
+    InvalidInputError,
+    LimitedError,
+    NotFoundError,
+    UnavailableError,
+)
 from service.models import Agency
 from service.privacy.models import LimitKind, RateLimit, RateState
 
@@ -26,6 +32,8 @@ _TAKE = "select * from hegui_take(%s, %s, %s, %s, %s, %s, %s, %s)"
 _FRESH_S = 1.0
 _UNLIMITED_S = 10.0
 _MOST_TAKEN = 512
+# More is taken when less than this part of what was taken last is left.
+_LOW_SHARE = 4
 _MOST_HELD = 100_000
 _LARGEST = 1_000_000_000
 
@@ -52,9 +60,20 @@ class _Purse:
     room: int
     refused: bool = False
 
+    def pays(self, cost: int, moment: float) -> bool:
+        """Whether it holds the cost, and is not so low that more should be taken ahead of need."""
+        return (
+            not self.refused
+            and self.until > moment
+            and self.tokens >= max(cost, self.taken // _LOW_SHARE)
+        )
+
 
 _purses: dict[Payer, _Purse] = {}
 _lock = Lock()
+# Of many requests that find a purse empty one asks the database and the others wait for it: each
+# taking for itself would cost as many statements, and give up what all but the last had taken.
+_turns = tuple(Lock() for _ in range(64))
 
 
 def forget_limits() -> None:
@@ -75,18 +94,12 @@ def default_limit(kind: LimitKind) -> Limit:
 
 
 def is_free(tenant_id: UUID, agency_id: UUID | None, kind: LimitKind, cost: int = 1) -> bool:
-    """Spend what this process holds already; False where the database must be asked."""
+    """Spend what this process holds already; False where the database should be asked."""
     moment = time.monotonic()
     payers = _payers(tenant_id, agency_id, kind)
     with _lock:
         held = [_purses.get(payer) for payer in payers]
-        if not all(
-            purse is not None
-            and not purse.refused
-            and purse.until > moment
-            and purse.tokens >= cost
-            for purse in held
-        ):
+        if not all(purse is not None and purse.pays(cost, moment) for purse in held):
             return False
         for purse in held:
             assert purse is not None
@@ -117,57 +130,85 @@ def _payers(tenant_id: UUID, agency_id: UUID | None, kind: LimitKind) -> list[Pa
 
 
 def _pay(payer: Payer, cost: int) -> _Purse:
+    """Spend, and take from the database first where too little is held; one at a time for each."""
+    purse = _spend_held(payer, cost)
+    if purse is not None:
+        return purse
+    turn = _turns[hash(payer) % len(_turns)]
+    if not turn.acquire(timeout=settings().pool_timeout_s):
+        raise UnavailableError("The database is busy; send it again.")
+    try:
+        # Whoever had the turn before may have taken enough for all who waited.
+        return _spend_held(payer, cost) or _take(payer, cost)
+    finally:
+        turn.release()
+
+
+def _spend_held(payer: Payer, cost: int) -> _Purse | None:
+    """Spend what is held; None where more should be taken. Raises a refusal that is remembered."""
     moment = time.monotonic()
     with _lock:
         purse = _purses.get(payer)
-        if purse is not None and purse.until > moment:
-            if purse.refused:
-                raise _refusal(payer[2], purse, purse.until - moment)
-            if purse.tokens >= cost:
-                purse.tokens -= cost
-                return purse
-        busy = purse is not None and not purse.refused and purse.until > moment
-        last = purse.taken if purse is not None and busy else 0
-    return _take(payer, cost, min(max(cost, 2 * last), max(cost, _MOST_TAKEN)))
+        if purse is None or purse.until <= moment:
+            return None
+        if purse.refused:
+            raise _refusal(payer[2], purse, purse.until - moment)
+        if not purse.pays(cost, moment):
+            return None
+        purse.tokens -= cost
+        return purse
 
 
-def _take(payer: Payer, cost: int, wanted: int) -> _Purse:
-    """Take from the database; what is left of the purse before is given up."""
-    tenant_id, agency_id, kind = payer
-    # Only a lender has a limit where none is set; an agency shares its lender's.
-    preset = default_limit(kind) if agency_id is None else Limit(0, 1, 1)
-    with db.pool().connection() as connection:
-        row = connection.execute(
-            _TAKE,
-            (
-                tenant_id,
-                agency_id,
-                kind.value,
-                cost,
-                wanted,
-                preset.amount,
-                preset.period_s,
-                preset.burst,
-            ),
-        ).fetchone()
-    assert row is not None
-    taken, room, wait_s, *rest = row
-    moment = time.monotonic()
-    limit = Limit(*rest)
-    if not limit.amount:
-        purse = _Purse(_LARGEST, moment + _UNLIMITED_S, 0, limit, _LARGEST)
-    elif not taken:
-        purse = _Purse(0, moment + wait_s, 0, limit, room, refused=True)
-    else:
-        # What costs more than a burst takes a whole one.
-        purse = _Purse(max(taken - cost, 0), moment + _FRESH_S, taken, limit, room)
+def _take(payer: Payer, cost: int) -> _Purse:
+    """Take from the database, twice what was taken last by a busy process, and spend of it."""
+    begun = time.monotonic()
     with _lock:
+        held = _held(payer, begun)
+        enough, last = held is not None and held.tokens >= cost, held.taken if held else 0
+    wanted = min(max(cost, 2 * last), max(cost, _MOST_TAKEN))
+    taken, room, wait_s, limit = _ask(payer, least=1 if enough else cost, wanted=wanted)
+    moment = time.monotonic()
+    with _lock:
+        # Others went on spending what was held meanwhile.
+        held = _held(payer, begun)
+        left = held.tokens if held else 0
+        if not limit.amount:
+            purse = _Purse(_LARGEST, moment + _UNLIMITED_S, 0, limit, _LARGEST)
+        elif taken:
+            # What costs more than a burst takes a whole one.
+            tokens = max(left + taken - cost, 0)
+            purse = _Purse(tokens, moment + _FRESH_S, taken, limit, room)
+        elif held is not None and left >= cost:
+            purse = _Purse(left - cost, held.until, 0, limit, room)
+        else:
+            purse = _Purse(0, moment + wait_s, 0, limit, room, refused=True)
         if len(_purses) >= _MOST_HELD:
             _purses.clear()
         _purses[payer] = purse
     if purse.refused:
-        raise _refusal(kind, purse, wait_s)
+        raise _refusal(payer[2], purse, wait_s)
     return purse
+
+
+def _held(payer: Payer, moment: float) -> _Purse | None:
+    """What a payer holds and may still spend; the lock is held."""
+    purse = _purses.get(payer)
+    return purse if purse is not None and not purse.refused and purse.until > moment else None
+
+
+def _ask(payer: Payer, *, least: int, wanted: int) -> tuple[int, int, float, Limit]:
+    """Take from the database: how much was given, what is left there, when to come back."""
+    tenant_id, agency_id, kind = payer
+    # Only a lender has a limit where none is set; an agency shares its lender's.
+    preset = default_limit(kind) if agency_id is None else Limit(0, 1, 1)
+    limit = (preset.amount, preset.period_s, preset.burst)
+    with db.pool().connection() as connection:
+        row = connection.execute(
+            _TAKE, (tenant_id, agency_id, kind.value, least, wanted, *limit)
+        ).fetchone()
+    assert row is not None
+    taken, room, wait_s, *rest = row
+    return taken, room, wait_s, Limit(*rest)
 
 
 def _refusal(kind: LimitKind, purse: _Purse, wait_s: float) -> LimitedError:

@@ -13,11 +13,19 @@ from sqlmodel import func, select
 from starlette.testclient import TestClient
 
 import rules
+from rules.model import Disposition
 from service.db import tenant_session
 from service.errors import NotFoundError
 from service.evidence.ledger_run import run_sealer
-from service.evidence.replay import Backtest, backtest_case, list_cases, read_pack, replay
-from service.models import AuditEntry, FindingRow, RecordingRow, VerdictRow
+from service.evidence.replay import (
+    Backtest,
+    backtest_case,
+    judge_case,
+    list_cases,
+    read_pack,
+    replay,
+)
+from service.models import AuditEntry, FindingRow, InteractionRow, RecordingRow, VerdictRow
 from service.packs import load_pack
 from service.people.models import WatchPeriod
 from tests.conftest import Database
@@ -96,9 +104,14 @@ def test_a_rule_under_watch_only_asks_for_review_in_a_replay_too(
         session.add(WatchPeriod(tenant_id=lender.id, rule="TIM-01", since_at=SINCE, at_start={}))
     with tenant_session(lender.id) as session:
         found = replay(session, load_pack(), contact)
+        row = session.get_one(InteractionRow, (lender.id, contact))
+        made = judge_case(session, load_pack(), row.case_id)
 
-    assert found.outcome == "review"
-    assert set(found.differs) == {"outcome", "findings"}
+    (night,) = [
+        one for one in made[str(row.agency_id), row.interaction_id].findings if one.rule == "TIM-01"
+    ]
+    assert night.disposition is Disposition.REVIEW
+    assert found.differs == ("findings",)
 
 
 def test_another_pack_is_named_and_its_verdict_would_stand_beside_the_old(
