@@ -133,7 +133,7 @@ def test_requests_at_once_of_one_process_spend_one_token_each(
 
     def flood() -> None:
         barrier.wait()
-        for _ in range(60):
+        for _ in range(250):
             if not limits.is_free(lender.id, None, LimitKind.EVENTS):
                 limits.spend(lender.id, None, LimitKind.EVENTS)
 
@@ -148,7 +148,7 @@ def test_requests_at_once_of_one_process_spend_one_token_each(
             (lender.id,),
         ).fetchone() or (0,)
     # What this process holds at the end is less than two of its largest draws.
-    assert 1900 <= ahead <= 1920 + 2 * 512
+    assert 7900 <= ahead <= 8000 + 2 * 512
 
 
 def test_what_costs_more_than_is_left_takes_nothing_and_more_than_a_burst_takes_one(
