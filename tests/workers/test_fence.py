@@ -157,8 +157,8 @@ def test_a_case_that_keeps_ending_its_worker_is_set_aside_until_it_changes(
     with tenant_session(lender.id) as session:
         verdict = session.exec(select(VerdictRow)).one()
         assert verdict.reasons == ["set_aside: its check was cut short 3 times"]
-        entries = session.exec(select(AuditEntry).order_by(col(AuditEntry.seq))).all()
-        assert entries[-1].action == "case_set_aside"
+        acts = session.exec(select(AuditEntry.action)).all()
+        assert acts.count("case_set_aside") == 1
 
     post_event(client, agency, make_case(timestamp="2026-06-05T09:00:00+08:00"))
     run_jobs()
