@@ -155,6 +155,7 @@ def _store(entries: Sequence[Entry]) -> list[Accepted]:
     order = sorted(range(len(entries)), key=lambda place: entries[place].case)
     document = orjson.dumps([{"n": place, **entries[place].columns} for place in order]).decode()
     with db.pool().connection() as connection:
+        connection.renew_plans()
         rows = connection.execute(_CALL, (document,)).fetchall()
     found = {place: Accepted(*rest) for place, *rest in rows}
     return [found[place] for place in range(len(entries))]
