@@ -41,10 +41,10 @@ _CALL = (
     " from jsonb_to_recordset(%s::jsonb) as r(n int, tenant uuid, agency uuid, message_id text,"
     " digest text, body jsonb, kind text, case_id text, occurred_at timestamptz,"
     " interaction text, channel text, direction text, started_at timestamptz,"
-    " recording text, has_url boolean, to_hear boolean),"
+    " recording text, has_url boolean, to_hear boolean, sealed bytea, phones jsonb),"
     " lateral hegui_ingest(r.tenant, r.agency, r.message_id, r.digest, r.body, r.kind, r.case_id,"
     " r.occurred_at, r.interaction, r.channel, r.direction, r.started_at, r.recording, r.has_url,"
-    " r.to_hear) as h"
+    " r.to_hear, r.sealed, r.phones) as h"
 )
 
 
@@ -98,14 +98,17 @@ def read_event(
     parsed = parsed or parse(body)
     event = parsed.event
     digest = hashlib.sha256(body).hexdigest()
+    parted = part_event(
+        parsed.document, tenant_id=tenant_id, agency_id=agency_id, message_id=message_id
+    )
     columns = {
         "tenant": tenant_id,
         "agency": agency_id,
         "message_id": message_id,
         "digest": digest,
-        "body": part_event(
-            parsed.document, tenant_id=tenant_id, agency_id=agency_id, message_id=message_id
-        ),
+        "body": parted.body,
+        "sealed": None if parted.sealed is None else f"\\x{parted.sealed.hex()}",
+        "phones": parted.phones,
         "kind": event.type,
         "case_id": event.data.case_id,
         "occurred_at": event.timestamp.astimezone(UTC),

@@ -1,11 +1,12 @@
 """Personal data: keys of tenants, sealed identities, keyed look-ups, erasure; limits and turns."""
 
 import re
+from collections.abc import Iterable
 
 from alembic import op
 from procrastinate.schema import SchemaManager
 
-from migrations.fence import APP, NOTHING, fence, script
+from migrations.fence import APP, NOTHING, driver, fence, script
 
 revision = "0008"
 down_revision = "0007"
@@ -38,24 +39,27 @@ create table person_phone (
   case_id text not null,
   primary key (tenant_id, digest, role, case_id)
 );
-create function hegui_part_event() returns trigger language plpgsql as $$
-begin
-  if new.body ? 'hegui:sealed' then
-    new.sealed := decode(new.body ->> 'hegui:sealed', 'base64');
-    insert into person_phone (tenant_id, digest, role, case_id)
-      select new.tenant_id, p.pair ->> 0, p.pair ->> 1, new.case_id
-        from jsonb_array_elements(new.body -> 'hegui:phones') as p(pair)
-        where not exists (
-          select 1 from event as e where e.tenant_id = new.tenant_id
-            and e.agency_id = new.agency_id and e.message_id = new.message_id)
-      on conflict do nothing;
-    new.body := new.body - '{hegui:sealed,hegui:phones}'::text[];
-  end if;
-  return new;
-end $$;
-create trigger event_is_parted before insert on event
-  for each row execute function hegui_part_event();
 """
+
+# Ingest is handed what is sealed, and the numbers as pairs of digest and role, beside the body.
+# Numbers are noted once their case is locked, so that two groups of events cannot wait for each
+# other, and not for a repetition, which must not bring back what was erased.
+PARTED = (
+    ("p_to_hear boolean, OUT", "p_to_hear boolean, p_sealed bytea, p_phones jsonb, OUT"),
+    ("body_sha256, body, kind,", "body_sha256, body, sealed, kind,"),
+    ("p_body_sha256, p_body, p_kind,", "p_body_sha256, p_body, p_sealed, p_kind,"),
+    (
+        "returning c.id into v_case;\n",
+        """returning c.id into v_case;
+  if p_phones is not null then
+    insert into person_phone (tenant_id, digest, role, case_id)
+      select p_tenant, p.pair ->> 0, p.pair ->> 1, p_case
+        from jsonb_array_elements(p_phones) as p(pair)
+      on conflict do nothing;
+  end if;
+""",
+    ),
+)
 
 # Of two events with one timestamp the same one counts whichever came first. What is sealed is not
 # in the body, so the digest of what was posted decides.
@@ -330,11 +334,24 @@ def _own_fetch() -> str:
     return "create or replace function " + found[1]
 
 
+def _rewrite_ingest(changes: Iterable[tuple[str, str]]) -> None:
+    """Make the ingest function anew with other parameters, whoever wrote the rest of it."""
+    found = driver().execute("select pg_get_functiondef('hegui_ingest'::regproc)").fetchone()
+    assert found is not None
+    text: str = found[0]
+    for before, after in changes:
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    op.execute("drop function hegui_ingest")
+    script(text)
+
+
 def upgrade() -> None:
     """Apply."""
     for part in (KEYS, SEALED, ERASURE, REMAINS, ERASE, LIMITS, TAKE, TURNS_INDEX, UNLOCKED, TURNS):
         script(part)
     script(RETIE.format(before=TIE[0], after=TIE[1]))
+    _rewrite_ingest(PARTED)
     fence("data_key", narrowed=NOTHING, rights="select, insert, update, delete")
     fence("person_phone", narrowed=NOTHING, rights="select, insert, delete")
     fence("erasure", narrowed=NOTHING, rights="select, insert")
@@ -361,13 +378,11 @@ def downgrade() -> None:
     ):
         op.execute(f"drop function {function}")
     op.execute("drop index hegui_jobs_turn_idx")
+    _rewrite_ingest((after, before) for before, after in PARTED)
     script(RETIE.format(before=TIE[1], after=TIE[0]))
     op.execute("drop trigger finding_is_kept on finding")
     op.execute("drop trigger event_is_kept on event")
-    op.execute("drop trigger event_is_parted on event")
-    for function in (
-        "hegui_keep_finding", "hegui_keep_event", "hegui_remains", "hegui_part_event",
-    ):  # fmt: skip
+    for function in ("hegui_keep_finding", "hegui_keep_event", "hegui_remains"):
         op.execute(f"drop function {function}")
     op.execute("revoke update (sealed, erased_at, body) on event from hegui_app")
     op.execute("revoke update (doc) on finding from hegui_app")
@@ -375,3 +390,9 @@ def downgrade() -> None:
         op.execute(f"drop table {table}")
     op.drop_column("event", "erased_at")
     op.drop_column("event", "sealed")
+    script(
+        f"""
+        revoke execute on function hegui_ingest from public;
+        grant execute on function hegui_ingest to {APP};
+        """
+    )

@@ -5,11 +5,9 @@ elsewhere. Data keys are wrapped by the master key and kept in the database; num
 by a keyed digest.
 """
 
-import hashlib
 import hmac
 import secrets
 import time
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
@@ -26,9 +24,6 @@ from service.errors import MasterKeyError
 from service.models import EventRow
 from service.privacy.master_key import KEY_BYTES, NONCE_BYTES, unwrap, wrap
 from service.privacy.models import KeyPurpose
-
-SEALED_FIELD, PHONES_FIELD = "hegui:sealed", "hegui:phones"
-"""How the storing statement is handed what does not belong to the body."""
 
 _FORM = b"\x01"
 _KEY_ID_BYTES = 16
@@ -61,6 +56,15 @@ class Keyring:
     keys: Mapping[UUID, AESGCM]
     lookup: bytes
     loaded_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """An event's document without its persons, these sealed, and (digest, role) of each number."""
+
+    body: dict[str, Any]
+    sealed: bytes | None
+    phones: list[tuple[str, str]] | None
 
 
 _rings: dict[UUID, Keyring] = {}
@@ -126,23 +130,19 @@ def key_of(sealed: bytes) -> UUID:
 def phone_digest(tenant_id: UUID, phone: str) -> str:
     """The keyed digest under which a number (E.164) is looked up within a tenant."""
     key = (_rings.get(tenant_id) or load_keys(tenant_id)).lookup
-    return hmac.new(key, phone.encode(), hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(key, phone.encode(), "sha256").hex()[:32]
 
 
 def part_event(
     document: Mapping[str, Any], *, tenant_id: UUID, agency_id: UUID, message_id: str
-) -> dict[str, Any]:
+) -> Parted:
     """The event's document for storing: who it is about sealed, its numbers as digests."""
     rest, persons = _parted(document)
     if not persons:
-        return rest
+        return Parted(rest, None, None)
     about = about_event(tenant_id, agency_id, message_id)
-    sealed = seal(tenant_id, orjson.dumps(persons), about)
-    rest[SEALED_FIELD] = b64encode(sealed).decode()
-    rest[PHONES_FIELD] = sorted(
-        {(phone_digest(tenant_id, phone), role) for phone, role in _phones(document)}
-    )
-    return rest
+    phones = {(phone_digest(tenant_id, phone), role) for phone, role in _phones(document)}
+    return Parted(rest, seal(tenant_id, orjson.dumps(persons), about), sorted(phones))
 
 
 def open_event(row: EventRow) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _leaves(persons: Any) -> Iterable[str]:
 
 def _parted(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A copy without the persons, and the persons: by field, each a list or an object."""
-    rest = {key: value for key, value in document.items() if not key.startswith("hegui:")}
+    rest = dict(document)
     data = rest["data"] = dict(document["data"])
     persons: dict[str, Any] = {}
     for field, hidden in _PERSONS[document["type"]].items():
