@@ -50,6 +50,9 @@ SENDER, ITS_QUALITY, ITS_REGULATOR = map(frozenset, ({SEND}, {QUALITY}, {REGULAT
 Auth = dict[str, str]
 AUDIO = b"audio of the matrix"
 SHA256 = hashlib.sha256(AUDIO).hexdigest()
+# What everybody may put in: other bytes, so that nobody else comes to own the world's recording.
+SPARE = b"another recording"
+SPARE_SHA256 = hashlib.sha256(SPARE).hexdigest()
 DAYS = {"from": "2026-06-01", "to": "2026-07-01"}
 MOMENTS = {"from": "2026-06-01T00:00:00Z", "to": "2026-07-01T00:00:00Z"}
 
@@ -119,7 +122,7 @@ OTHERWISE = {
 
 RULES: dict[str, Rule] = {
     "GET /v1/receipts/{receipt}": reads(PARTICIPANTS, ids={"receipt": "receipt"}),
-    "PUT /v1/recordings/{sha256}": acts(SENDER, fixed={"sha256": SHA256}, content=AUDIO),
+    "PUT /v1/recordings/{sha256}": acts(SENDER, fixed={"sha256": SPARE_SHA256}, content=SPARE),
     "GET /v1/recordings/{sha256}": reads(
         REVIEWERS | AGENCY | {REGULATOR}, ids={"sha256": "recording"}
     ),
