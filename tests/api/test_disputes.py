@@ -113,7 +113,9 @@ def test_an_upheld_dispute_dismisses_the_finding_for_good(
     assert (shown["review"]["is_final"], shown["review"]["dispute_state"]) == (True, "upheld")
     with tenant_session(lender.id) as session:
         acts = session.exec(
-            select(AuditEntry).where(col(AuditEntry.action).startswith("dispute_"))
+            select(AuditEntry)
+            .where(col(AuditEntry.action).startswith("dispute_"))
+            .order_by(col(AuditEntry.seq))
         ).all()
     assert [entry.action for entry in acts] == ["dispute_opened", "dispute_judged"]
     assert WHY not in str([entry.details for entry in acts])

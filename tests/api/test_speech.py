@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from service.db import tenant_session
@@ -40,7 +40,7 @@ def test_the_audit_says_that_words_were_set_and_not_which(
     put(client, lender, prompt="汇民银行", hotwords=["安正催收"])
 
     with tenant_session(lender.id) as session:
-        entry = session.exec(select(AuditEntry)).all()[-1]
+        entry = session.exec(select(AuditEntry).order_by(col(AuditEntry.seq))).all()[-1]
     assert (entry.action, entry.subject_id) == ("speech_set", "1")
     assert entry.details == {"prompt_characters": 4, "hotwords": 1}
 

@@ -104,7 +104,9 @@ def test_a_critical_alert_that_nobody_acknowledges_goes_to_the_second_endpoint(
     assert {alert["verdict_id"] for alert in open_} == {unseen["verdict_id"]}
     with tenant_session(lender.id) as session:
         actions = session.exec(
-            select(AuditEntry.action).where(col(AuditEntry.action).startswith("alert_"))
+            select(AuditEntry.action)
+            .where(col(AuditEntry.action).startswith("alert_"))
+            .order_by(col(AuditEntry.seq))
         ).all()
     assert actions == ["alert_acknowledged", "alert_escalated"]
 

@@ -67,7 +67,9 @@ def test_a_late_event_revises_the_verdict_and_a_repetition_does_not(
     assert len(receiver.requests) == 1
     with tenant_session(lender.id) as session:
         actions = session.exec(
-            select(AuditEntry).where(col(AuditEntry.action) == "interaction_checked")
+            select(AuditEntry)
+            .where(col(AuditEntry.action) == "interaction_checked")
+            .order_by(col(AuditEntry.seq))
         ).all()
     assert [entry.details["revision"] for entry in actions] == [1, 2]
 
