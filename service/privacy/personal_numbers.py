@@ -140,16 +140,21 @@ def _shaped(text: str, run: _Run) -> Iterator[Personal]:
 
 
 def _number_at(run: _Run, at: int) -> Personal | None:
-    for kind, ends in _SHAPES:
-        for end in ends(run.digits, at):
-            if run.ends(end):
-                return run.personal(at, end, kind)
-    return None
+    """The first shape that fits; an old identity number, without a check, gives way to a card."""
+    fitting = [
+        (kind, end) for kind, ends in _SHAPES for end in ends(run.digits, at) if run.ends(end)
+    ]
+    if not fitting:
+        return None
+    kind, end = fitting[0]
+    if kind is Kind.IDENTITY_NUMBER and end - at == _OLD_LENGTH:
+        kind, end = next((one for one in fitting if one[0] is Kind.BANK_CARD), (kind, end))
+    return run.personal(at, end, kind)
 
 
 def _identities(digits: str, at: int) -> Iterator[int]:
     """Ends of an identity number that begins here: 18 figures with their check, or the old 15."""
-    for length in (18, 15):
+    for length in (len(_NEW_FORM), _OLD_LENGTH):
         if digits[at : at + 1] in "12345678" and _is_identity(digits[at : at + length], length):
             yield at + length
 
@@ -168,6 +173,7 @@ def _is_identity(number: str, length: int) -> bool:
 
 
 _NEW_FORM = "RRRRRRYYYYMMDDNNNC"
+_OLD_LENGTH = 15
 _FIRST_YEAR, _LAST_YEAR = 1900, 2099
 
 

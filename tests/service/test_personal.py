@@ -107,6 +107,7 @@ def test_every_planted_number_is_found_however_it_is_spelt(
     ("text", "kind", "found"),
     [
         ("座机是010-65551234。", Kind.PHONE, "010-65551234"),
+        ("6 2 0 0 0 0 0 0 0 1 0 1 0 0 0 3", Kind.BANK_CARD, "6 2 0 0 0 0 0 0 0 1 0 1 0 0 0 3"),
         ("打(0755) 2655 1234", Kind.PHONE, "0755) 2655 1234"),
         ("洞二幺六五五五幺二三四", Kind.PHONE, "洞二幺六五五五幺二三四"),
         ("+86 138 0000 0001", Kind.PHONE, "+86 138 0000 0001"),
