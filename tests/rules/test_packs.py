@@ -1,5 +1,6 @@
 """Every test in every rule of the shipped pack."""
 
+import re
 from importlib.resources import files
 
 import pytest
@@ -50,6 +51,19 @@ def test_no_default_is_looser_than_law_or_guideline_lets_a_tenant_be() -> None:
 
     assert free == []
     assert open_ended == []
+
+
+def test_a_family_has_its_rules_in_one_file_of_its_name() -> None:
+    folder = files("rules") / "packs" / "collection"
+    rules = {
+        sheet.name: set(re.findall(r"^  - id: ([A-Z]{3})-", sheet.read_text("utf-8"), re.MULTILINE))
+        for sheet in folder.iterdir()
+        if sheet.name.endswith(".yaml")
+    }
+
+    assert {name: families for name, families in rules.items() if families} == {
+        f"{family.lower()}.yaml": {family} for family in FAMILIES
+    }
 
 
 LONGEST = 500
