@@ -37,6 +37,13 @@ hypothesis_settings.register_profile("long", parent=hypothesis_settings(), max_e
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A long walk may take the time that it needs."""
+    if os.environ.get("HYPOTHESIS_PROFILE") == "long":
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))
+
+
 @dataclass(frozen=True)
 class Database:
     """The database of the run, and the three ways into it."""
