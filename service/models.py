@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlmodel import Field, SQLModel
 
 from service.access.models import AccessGrant  # with it all tables of its module are known
+from service.access.person_models import Person  # with it all tables of its module are known
 from service.alerts.models import AlertRow, AlertState, DeliveryRow, Endpoint, EndpointKind
 from service.clock import now
 from service.columns import JSON, MOMENT, NONE_YET, TEXT, WRITER, among, metadata, to_fenced
@@ -42,24 +43,25 @@ __all__ = [
     "CollectionCase", "DataKey", "DeliveryRow", "Endpoint", "EndpointKind", "EventRow",
     "FindingRow", "Heartbeat", "HoldRow", "InteractionRow", "InteractionState", "LedgerCheckpoint",
     "LedgerEntry", "LedgerHead", "LedgerKey", "LedgerNode", "LedgerPost", "LedgerSalt",
-    "ParameterSet", "RecordingRow", "ReviewRow", "Scope", "SpeechSet", "Tenant", "TranscriptPiece",
-    "TranscriptRow", "VerdictRow", "WebhookSource", "metadata",
+    "ParameterSet", "Person", "RecordingRow", "ReviewRow", "Scope", "SpeechSet", "Tenant",
+    "TranscriptPiece", "TranscriptRow", "VerdictRow", "WebhookSource", "metadata",
 ]  # fmt: skip
 
 
 class Actor(StrEnum):
-    """Who holds an API key."""
+    """On whose side a caller stands. Operators sign in as people; no key is an operator's."""
 
     LENDER = "lender"
     AGENCY = "agency"
     REGULATOR = "regulator"
+    OPERATOR = "operator"
 
 
 class Scope(StrEnum):
-    """What a key may do.
+    """What a key or a person may do.
 
-    A lender's key administers, reviews or reads; an agency's sends or answers for the quality of
-    its calls; a regulator's reads. Each but the last may read too.
+    A lender's administers, reviews or reads; an agency's sends or answers for the quality of its
+    calls; a regulator's reads; an operator's operates. Each but the last may read too.
     """
 
     ADMIN = "admin"
@@ -67,6 +69,7 @@ class Scope(StrEnum):
     SEND = "send"
     QUALITY = "quality"
     READ = "read"
+    OPERATE = "operate"
 
 
 class InteractionState(StrEnum):
@@ -98,7 +101,8 @@ class ApiKey(SQLModel, table=True):
     """The digest of a credential and whom it speaks for. Not fenced: it names the tenant.
 
     A regulator's key names the regulator and no tenant. `replaces` is the key that this one came
-    from by rotation, `root_id` the first of that chain. A trigger keeps a key's end from moving
+    from by rotation, `root_id` the first of that chain, `person_id` the person whose it is, where
+    it is somebody's. A trigger keeps a key's end from moving
     away, and all but its label and its end as they are.
     """
 
@@ -107,7 +111,7 @@ class ApiKey(SQLModel, table=True):
         UniqueConstraint("key_id"),
         to_fenced("agency", "agency_id"),
         CheckConstraint("actor in ('lender', 'agency', 'regulator')", name="actor"),
-        among("scope", Scope),
+        CheckConstraint("scope in ('admin', 'review', 'send', 'quality', 'read')", name="scope"),
         CheckConstraint("(actor = 'agency') = (agency_id is not null)", name="agency_has_id"),
         CheckConstraint(
             "(actor = 'regulator') = (regulator_id is not null)"
@@ -118,6 +122,7 @@ class ApiKey(SQLModel, table=True):
         Index(None, "tenant_id"),
         Index(None, "regulator_id"),
         Index(None, "root_id"),
+        Index(None, "person_id"),
     )
 
     id: UUID = Field(default_factory=uuid4, primary_key=True)
@@ -135,6 +140,7 @@ class ApiKey(SQLModel, table=True):
     suspended_at: datetime | None = Field(default=None, sa_type=MOMENT)
     replaces: UUID | None = Field(default=None, foreign_key="api_key.id")
     root_id: UUID | None = None
+    person_id: UUID | None = Field(default=None, foreign_key="person.id")
 
 
 class WebhookSource(SQLModel, table=True):

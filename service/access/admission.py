@@ -34,6 +34,8 @@ def open_principal(
             key_id=credential.key_id,
             agency_id=credential.agency_id,
             sees_personal=not is_viewer,
+            person=credential.person,
+            session_id=credential.session_id,
         )
     grant = choose_grant(credential.regulator_id, wanted)
     unmasked = note_access(grant, key_id=credential.key_id, route=route, subject_id=subject_id)
@@ -45,6 +47,8 @@ def open_principal(
         regulator_id=credential.regulator_id,
         grant=grant,
         sees_personal=unmasked,
+        person=credential.person,
+        session_id=credential.session_id,
     )
 
 

@@ -21,12 +21,15 @@ _REFUSED = "The API key is missing, malformed, unknown, expired, suspended or re
 _NO_DIGEST = TokenParts("", "").digest
 _KEY = text("""
 select k.id, k.key_id, k.digest, k.actor, k.scope, k.tenant_id, k.agency_id, k.regulator_id,
-  coalesce(k.root_id, k.id) as root_id, k.label, k.expires_at,
+  k.person_id, coalesce(p.handle, f.key_id) as person,
   k.revoked_at is null and k.suspended_at is null
     and (k.expires_at is null or clock_timestamp() < k.expires_at)
-    and coalesce(t.suspended_at, t.removed_at, r.suspended_at, r.removed_at) is null as is_live,
+    and coalesce(t.suspended_at, t.removed_at, r.suspended_at, r.removed_at,
+      p.suspended_at, p.removed_at) is null as is_live,
   coalesce(t.name, r.name) as owner
 from api_key as k
+join api_key as f on f.id = coalesce(k.root_id, k.id)
+left join person as p on p.id = k.person_id
 left join tenant as t on t.id = k.tenant_id
 left join regulator as r on r.id = k.regulator_id
 where k.key_id = :key_id
@@ -47,17 +50,22 @@ _AGENCY = text("select suspended_at is null and removed_at is null from agency w
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A key that is good now. A regulator's names no tenant: that hangs on its grants."""
+    """A key or a session that is good now.
+
+    A regulator's names no tenant: that hangs on its grants. `person` is as in `Principal`.
+    """
 
     id: UUID
     key_id: str
-    root_id: UUID
+    person: str
     actor: Actor
     scope: Scope
     owner: str
     tenant_id: UUID | None
     agency_id: UUID | None
     regulator_id: UUID | None
+    person_id: UUID | None = None
+    session_id: UUID | None = None
 
 
 def refused(*, error: str | None = None) -> BadKeyError:
@@ -128,13 +136,14 @@ def _credential(session: Session, row: RowMapping) -> Credential | None:
     return Credential(
         id=row["id"],
         key_id=row["key_id"],
-        root_id=row["root_id"],
+        person=row["person"],
         actor=Actor(row["actor"]),
         scope=Scope(row["scope"]),
         owner=row["owner"],
         tenant_id=row["tenant_id"],
         agency_id=row["agency_id"],
         regulator_id=row["regulator_id"],
+        person_id=row["person_id"],
     )
 
 

@@ -8,7 +8,7 @@ import re
 import secrets
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hmac import compare_digest
 from uuid import UUID, uuid4
@@ -18,6 +18,7 @@ from sqlmodel import Session, col, select
 
 from service.access.models import Regulator
 from service.access.notebook import OPERATOR, note
+from service.access.person_models import Person
 from service.clock import now
 from service.config import settings
 from service.errors import (
@@ -43,6 +44,7 @@ _SCOPES = {
     Actor.LENDER: {Scope.ADMIN, Scope.REVIEW, Scope.READ},
     Actor.AGENCY: {Scope.SEND, Scope.QUALITY, Scope.READ},
     Actor.REGULATOR: {Scope.READ},
+    Actor.OPERATOR: set(),
 }
 
 
@@ -79,6 +81,7 @@ class KeyWish:
     agency_id: UUID | None = None
     regulator_id: UUID | None = None
     expires_at: datetime | None = None
+    person_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +132,24 @@ def make_token(prefix: str) -> tuple[str, TokenParts]:
 
 
 def add_key(session: Session, *, tenant_id: UUID | None, wish: KeyWish, by: str) -> IssuedKey:
-    """Make an API key; raises `InvalidInputError` where the wish contradicts itself."""
+    """Make an API key; raises `InvalidInputError` where the wish contradicts itself.
+
+    What a person makes for the person's own lender belongs to that person: nobody becomes a second
+    person by making keys.
+    """
     _refuse_wish(session, tenant_id, wish)
+    maker = _person_behind(session, by)
+    if maker is not None and wish.actor is Actor.LENDER:
+        wish = replace(wish, person_id=maker.id)
     return _issue(session, tenant_id, wish, by=by, action="key_added")
 
 
 def _refuse_wish(session: Session, tenant_id: UUID | None, wish: KeyWish) -> None:
     """Raise where actor, scope, agency and regulator do not fit together."""
     problems: list[FieldProblem] = []
-    if wish.scope not in _SCOPES[wish.actor]:
+    if wish.actor is Actor.OPERATOR:
+        problems.append(FieldProblem("actor", "operators sign in: hegui person add --operator"))
+    elif wish.scope not in _SCOPES[wish.actor]:
         allowed = ", ".join(sorted(scope.value for scope in _SCOPES[wish.actor]))
         problems.append(FieldProblem("scope", f"must be one of: {allowed}"))
     if (wish.actor is Actor.AGENCY) != (wish.agency_id is not None):
@@ -181,6 +193,7 @@ def _issue(
         expires_at=wish.expires_at,
         replaces=replaced.id if replaced else None,
         root_id=(replaced.root_id or replaced.id) if replaced else None,
+        person_id=wish.person_id,
     )
     session.add(row)
     details = {"replaces": replaced.key_id} if replaced else {}
@@ -243,6 +256,7 @@ def rotate_key(
         agency_id=row.agency_id,
         regulator_id=row.regulator_id,
         expires_at=row.expires_at,
+        person_id=row.person_id,
     )
     issued = _issue(session, row.tenant_id, wish, by=by, action="key_rotated", replaced=row)
     before = session.exec(select(ApiKey).where(col(ApiKey.id) == row.replaces)).one_or_none()
@@ -315,19 +329,33 @@ def get_regulator(session: Session, regulator_id: UUID) -> Regulator:
     return row
 
 
-def person_of(session: Session, by: str, *, before: datetime | None = None, what: str = "") -> str:
-    """Name who acts: a key by the first of its rotations, the operator by its own name.
+def _person_behind(session: Session, by: str) -> Person | None:
+    """The person who signed in as `by`, or whose key it is; None for all others."""
+    owner = select(ApiKey.person_id).where(col(ApiKey.key_id) == by).scalar_subquery()
+    return session.exec(
+        select(Person).where((col(Person.handle) == by) | (col(Person.id) == owner))
+    ).one_or_none()
 
-    Raises `ForbiddenError` for a key whose first was made after `before`, when `what` happened:
-    nobody becomes a second person by making keys.
+
+def person_of(session: Session, by: str, *, before: datetime | None = None, what: str = "") -> str:
+    """Name who acts: a person by handle, a key that is nobody's by the first of its rotations.
+
+    The operator stays the operator. Raises `ForbiddenError` for a key whose first was made after
+    `before`, when `what` happened, and for a person who was admitted, or was given a new password
+    by somebody else, after it: nobody becomes a second person by making keys or people.
     """
-    key = session.exec(select(ApiKey).where(col(ApiKey.key_id) == by)).one_or_none()
-    if key is None:
-        return by
-    root = session.exec(select(ApiKey).where(col(ApiKey.id) == (key.root_id or key.id))).one()
-    if before is not None and root.created_at >= before:
+    person = _person_behind(session, by)
+    if person is not None:
+        name, since = person.handle, person.admitted_at
+    else:
+        key = session.exec(select(ApiKey).where(col(ApiKey.key_id) == by)).one_or_none()
+        if key is None:
+            return by
+        root = session.exec(select(ApiKey).where(col(ApiKey.id) == (key.root_id or key.id))).one()
+        name, since = root.key_id, root.created_at
+    if before is not None and since >= before:
         raise ForbiddenError(
-            f"This key was made after {what}; an older one has to approve.",
+            f"This key or person came after {what}; an older one has to approve.",
             code="approver_too_new",
         )
-    return root.key_id
+    return name

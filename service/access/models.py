@@ -67,7 +67,7 @@ class AccessToken(SQLModel, table=True):
 
 
 class OperatorEntry(SQLModel, table=True):
-    """What the operator did that concerns no single lender; entries are added, never changed."""
+    """What was done that concerns no single lender; entries are added, never changed."""
 
     __tablename__ = "operator_entry"
 
@@ -78,6 +78,9 @@ class OperatorEntry(SQLModel, table=True):
         sa_column_args=(Identity(always=True),),
     )
     at: datetime = Field(default_factory=now, sa_type=MOMENT)
+    actor: str = Field(
+        default="operator", sa_type=TEXT, sa_column_kwargs={"server_default": "operator"}
+    )
     action: str = Field(sa_type=TEXT)
     subject_id: str | None = Field(default=None, sa_type=TEXT)
     details: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)

@@ -23,7 +23,9 @@ def note(
 ) -> None:
     """Add an audit entry of the lender; an act that concerns no lender is the operator's."""
     if tenant_id is None:
-        row = OperatorEntry(action=action, subject_id=subject_id, details=dict(details or {}))
+        row = OperatorEntry(
+            actor=by, action=action, subject_id=subject_id, details=dict(details or {})
+        )
         session.add(row)
         return
     add_entry(

@@ -44,6 +44,9 @@ class LiveGrant:
 class Principal:
     """Whom a request speaks for, and how far it may look.
 
+    `key_id` is what acts are written down under: a key's id, or the handle of somebody who signed
+    in (then `session_id` is set). `person` counts people: the handle of the person who signed in
+    or whose key it is, else the first key of the key's rotations.
     `sees_personal`: names, numbers and words are shown as they are. A regulator's is true only
     for the one contact that the request is about, for an hour after it was unmasked.
     """
@@ -52,10 +55,12 @@ class Principal:
     actor: Actor
     scope: Scope
     key_id: str
+    person: str
     agency_id: UUID | None = None
     regulator_id: UUID | None = None
     grant: LiveGrant | None = None
     sees_personal: bool = False
+    session_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

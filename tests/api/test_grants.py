@@ -333,7 +333,13 @@ def test_a_stream_breaks_off_when_the_grant_ends(lender: Lender, clean: None) ->
     now = datetime.now(UTC)
     live = LiveGrant(grant, lender.id, regulator, "1", None, frozenset(), now, now, now)
     principal = Principal(
-        lender.id, Actor.REGULATOR, Scope.READ, key.key_id, regulator_id=regulator, grant=live
+        lender.id,
+        Actor.REGULATOR,
+        Scope.READ,
+        key.key_id,
+        key.key_id,
+        regulator_id=regulator,
+        grant=live,
     )
     chunks = grants.watched(principal, (b"x" for _ in range(9)), recheck_s=0.0)
     assert next(chunks) == b"x"

@@ -13,6 +13,7 @@ from psycopg import errors as pg
 from sqlmodel import select
 
 from service import db
+from service.access.person_models import Person
 from service.access.tenants import add_regulator, list_tenants
 from service.config import settings
 from service.db import tenant_session
@@ -22,7 +23,7 @@ from tests.factories import make_agency, make_grant, make_tenant
 
 TURNS = 10_000 if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 300
 # Read before a tenant is known; each statement on them names the tenant itself.
-UNFENCED = {"api_key", "webhook_source"}
+UNFENCED = {"api_key", "webhook_source", "person"}
 # What an agency's session sees of all rows of its lender, and why.
 OPEN_TO_AGENCIES = {
     "audit_entry": "a policy of its own: every session adds entries and reads back its key's own",
@@ -127,6 +128,30 @@ def test_no_door_leads_around_the_fence(ask: Any) -> None:
         ("pg_type", "typowner"), ("pg_database", "datdba"),
     ):  # fmt: skip
         assert ask(f"select 1 from {catalogue} where {owner} = 'hegui_app'::regrole") == []
+
+
+def test_a_session_that_names_somebody_sees_its_own_people_only(clean: None) -> None:
+    first, second = make_tenant(), make_tenant()
+    agencies = [make_agency(first), make_agency(first)]
+    wishes = [
+        {"tenant_id": first.id, "actor": "lender", "scope": "read"},
+        *({"tenant_id": first.id, "agency_id": each.id, "actor": "agency", "scope": "send"}
+          for each in agencies),
+        {"tenant_id": second.id, "actor": "lender", "scope": "read"},
+        {"regulator_id": add_regulator("监管局").id, "actor": "regulator", "scope": "read"},
+    ]  # fmt: skip
+    with db.front_door_session() as session:
+        for number, wish in enumerate(wishes):
+            name = f"usr_{number}"
+            session.add(Person(handle=name, email=f"{name}@example.com", name=name, **wish))
+
+    def seen(**names: Any) -> set[str]:
+        with tenant_session(first.id, **names) as session:
+            return set(session.exec(select(Person.handle)).all())
+
+    assert seen() == {"usr_0", "usr_1", "usr_2"}
+    assert seen(agency_id=agencies[0].id) == {"usr_1"}
+    assert seen(regulator_id=uuid4()) == set()
 
 
 def test_the_application_may_only_add_to_what_is_evidence(ask: Any) -> None:
