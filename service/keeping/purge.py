@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import func, or_, text, tuple_, update
+from sqlalchemy import delete, func, or_, text, tuple_, update
 from sqlmodel import Session, col, select
 
 from service.access.keys import person_of
@@ -22,6 +22,7 @@ from service.keeping.retention import clock_flaw, orphan_until, raise_dates, req
 from service.keeping.retention_models import ItemState, PurgeItem, PurgeRun, PurgeState
 from service.keeping.storage import store
 from service.models import RecordingRow
+from service.privacy.models import RecordingKey
 from service.read import Page, make_cursor, read_cursor
 from service.work import LEASE
 
@@ -186,7 +187,7 @@ def begin_removal(session: Session, item: PurgeItem, *, now: datetime) -> bool:
 
 
 def finish_removal(session: Session, item: PurgeItem, *, now: datetime) -> None:
-    """Remove the bytes and write the tombstone.
+    """Remove the bytes with the key that opens copies of them, and write the tombstone.
 
     The one place where the store is spoken to inside a transaction: its lock keeps anybody from
     bringing the bytes back, or naming them anew, in between. Raises what the store refuses.
@@ -202,6 +203,7 @@ def finish_removal(session: Session, item: PurgeItem, *, now: datetime) -> None:
         row.state, row.reason = ItemState.KEPT.value, "came_again"
         return
     store().remove(row.tenant_id, row.sha256, now=now)
+    session.exec(delete(RecordingKey).where(col(RecordingKey.sha256) == row.sha256))
     row.state, row.removed_at = ItemState.REMOVED.value, now
 
 

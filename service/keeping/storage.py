@@ -1,16 +1,20 @@
-"""Recordings by the hash of their bytes: written once, made durable, kept until their date."""
+"""Recordings by the hash of their bytes: written once, made durable, kept until their date.
+
+The hash is that of the bytes as they came; the stores of the service put them down sealed
+(`service.keeping.sealed`), and what lies there in the clear from before is read like that.
+"""
 
 import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, Protocol, Self
+from typing import IO, Literal, Protocol, Self
 from uuid import UUID, uuid4
 
 from service.clock import now
@@ -22,6 +26,19 @@ from service.errors import (
     NotFoundError,
     StorageFullError,
     TooLargeError,
+)
+from service.keeping.sealed import (
+    HEAD_BYTES,
+    NOT_THERE,
+    PREFIX_BYTES,
+    Form,
+    Plain,
+    Sealed,
+    find_opener,
+    is_sealed,
+    last_byte,
+    lent,
+    opened,
 )
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -104,7 +121,13 @@ class Store(Protocol):
         """Lend a recording as a local file, for as long as the block lasts."""
 
     def exists(self, tenant_id: UUID, sha256: str) -> bool:
-        """Tell whether a recording is there."""
+        """Tell whether a recording is there and can be opened."""
+
+    def seal(self, tenant_id: UUID, sha256: str) -> bool:
+        """Seal what lies there in the clear; False where nothing does. It may be done twice.
+
+        Raises `NotFoundError`, and `DigestMismatchError` where the bytes are not those of the name.
+        """
 
     def protect(self, tenant_id: UUID, sha256: str, *, until: datetime, held: bool) -> None:
         """Tell the store until when to keep it (only ever later) and whether it is held.
@@ -127,14 +150,41 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-class LocalUpload:
-    """One recording being written to a temporary file beside its place."""
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
-    def __init__(self, root: Path, target: Path, expected_sha256: str, max_bytes: int) -> None:
-        self._root = root
+
+def _chunks(file: IO[bytes], first: int, stop: int) -> Iterator[bytes]:
+    """The bytes of an open file from `first` up to `stop`; closes it."""
+    rest = stop - first
+    with file:
+        file.seek(first)
+        while rest > 0 and (chunk := file.read(min(_CHUNK, rest))):
+            rest -= len(chunk)
+            yield chunk
+
+
+class LocalUpload:
+    """One recording being written to a temporary file beside its place.
+
+    What has the name already and `holds` stays. `until` is the date that the file gets.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        form: Form,
+        max_bytes: int,
+        *,
+        holds: Callable[[], bool],
+        until: float | None = None,
+    ) -> None:
         self._target = target
-        self._expected = expected_sha256
+        self._form = form
         self._max_bytes = max_bytes
+        self._holds = holds
+        self._until = until
         self._hash = hashlib.sha256()
         self._size = 0
         self._temporary = target.parent / f".{uuid4().hex}.part"
@@ -151,6 +201,7 @@ class LocalUpload:
                 folder.mkdir(mode=0o750, exist_ok=True)
                 _sync_folder(folder.parent)
             self._file = os.fdopen(os.open(self._temporary, _NEW, _WRITING), "wb", buffering=0)
+            self._put(self._form.head)
         except OSError as error:
             raise self._translated(error) from error
         return self
@@ -166,33 +217,49 @@ class LocalUpload:
         if self._size > self._max_bytes:
             raise TooLargeError(f"A recording may have up to {self._max_bytes} bytes.")
         self._hash.update(chunk)
-        rest = memoryview(chunk)
         try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
+            self._put(self._form.write(chunk))
         except OSError as error:
             raise self._translated(error) from error
 
     def finish(self) -> Stored:
-        """Give the bytes their name: file first, then its link, then the folder made durable."""
-        if self._hash.hexdigest() != self._expected:
+        """Give the bytes their name: file first, then its link, then the folder made durable.
+
+        What opens the bytes is durable before any of it.
+        """
+        if self._hash.hexdigest() != self._target.name:
             problem = FieldProblem("sha256", "is not the SHA-256 of the bytes that arrived")
             raise DigestMismatchError("Nothing was stored.", errors=(problem,))
+        fresh = not self._holds()
         try:
-            until = (now() + FIRST_LOCK).timestamp()
-            os.utime(self._file.fileno(), (until, until))
-            os.fchmod(self._file.fileno(), _READ_ONLY)
-            os.fsync(self._file.fileno())
-            fresh = True
-            try:
-                # A hard link never replaces: the first bytes under a hash stay.
-                os.link(self._temporary, self._target)
-            except FileExistsError:
-                fresh = False
+            if fresh:
+                self._put(self._form.end())
+                self._form.keep()
+                until = self._until or (now() + FIRST_LOCK).timestamp()
+                os.utime(self._file.fileno(), (until, until))
+                os.fchmod(self._file.fileno(), _READ_ONLY)
+                os.fsync(self._file.fileno())
+                fresh = self._link()
             _sync_folder(self._target.parent)
         except OSError as error:
             raise self._translated(error) from error
         return Stored(size_bytes=self._size, fresh=fresh)
+
+    def _link(self) -> bool:
+        """Name the file; False where somebody else just did. What nobody can open gives way."""
+        try:
+            # A hard link never replaces: the first bytes under a hash stay.
+            os.link(self._temporary, self._target)
+        except FileExistsError:
+            if self._holds():
+                return False
+            self._temporary.replace(self._target)
+        return True
+
+    def _put(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
 
     @staticmethod
     def _translated(error: OSError) -> Exception:
@@ -203,23 +270,28 @@ class LocalStore:
     """A folder `<root>/<tenant>/<aa>/<sha256>` of read-only files.
 
     A file's time of change is the date until which it is kept (as SnapLock keeps it in the time of
-    access); an empty file `.<sha256>.hold` beside it is a hold.
+    access); an empty file `.<sha256>.hold` beside it is a hold. Without `seals` new files are
+    written as they come; either kind is read.
     """
 
-    removal = "unlinked from the object folder, the folder made durable"
+    removal = "unlinked from the object folder, the folder made durable, and its key deleted"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, seals: bool = False) -> None:
         self._root = root
+        self._seals = seals
 
     def _place(self, tenant_id: UUID, sha256: str) -> Path:
         if not is_hash(sha256):
-            raise NotFoundError("There is no such recording.")
+            raise NotFoundError(NOT_THERE)
         return self._root / str(tenant_id) / sha256[:2] / sha256
 
     def begin(self, tenant_id: UUID, expected_sha256: str, max_bytes: int) -> LocalUpload:
         """Start to take a recording in."""
         target = self._place(tenant_id, expected_sha256)
-        return LocalUpload(self._root, target, expected_sha256, max_bytes)
+        form = Sealed(tenant_id, expected_sha256) if self._seals else Plain()
+        return LocalUpload(
+            target, form, max_bytes, holds=lambda: self.exists(tenant_id, expected_sha256)
+        )
 
     def put_stream(
         self, tenant_id: UUID, chunks: Iterable[bytes], expected_sha256: str, max_bytes: int
@@ -231,38 +303,67 @@ class LocalStore:
             return upload.finish()
 
     def path(self, tenant_id: UUID, sha256: str) -> Path:
-        """Return the path of a recording; raises `NotFoundError`."""
+        """Return the path of a recording's file; raises `NotFoundError`."""
         place = self._place(tenant_id, sha256)
         if not place.is_file():
-            raise NotFoundError("There is no such recording.")
+            raise NotFoundError(NOT_THERE)
         return place
 
     @contextmanager
     def as_file(self, tenant_id: UUID, sha256: str) -> Iterator[Path]:
-        """Lend the file itself."""
-        yield self.path(tenant_id, sha256)
+        """Lend the file itself where it lies plain, and else what is sealed in it."""
+        path = self.path(tenant_id, sha256)
+        if not is_sealed(_head(path)):
+            yield path
+            return
+        with lent(self.read(tenant_id, sha256)) as opened_path:
+            yield opened_path
 
     def read(
         self, tenant_id: UUID, sha256: str, first: int = 0, last: int | None = None
     ) -> Iterator[bytes]:
         """Give the bytes from `first` to `last`, both included; raises `NotFoundError` at once."""
         file = self.path(tenant_id, sha256).open("rb")
-        file.seek(first)
-        left = file.seek(0, os.SEEK_END) - first if last is None else last - first + 1
-        file.seek(first)
-
-        def chunks() -> Iterator[bytes]:
-            rest = left
-            with file:
-                while rest > 0 and (chunk := file.read(min(_CHUNK, rest))):
-                    rest -= len(chunk)
-                    yield chunk
-
-        return chunks()
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        try:
+            opener = find_opener(tenant_id, sha256, file.read(HEAD_BYTES), size)
+        except Exception:
+            file.close()
+            raise
+        if opener is None:
+            return _chunks(file, first, size if last is None else last + 1)
+        end = last_byte(opener, last)
+        if first > max(end, 0):
+            file.close()
+            return iter(())
+        start, stop = opener.span(first, max(end, 0))
+        sealed = _chunks(file, PREFIX_BYTES + start, PREFIX_BYTES + stop)
+        return opened(opener, sealed, first, end)
 
     def exists(self, tenant_id: UUID, sha256: str) -> bool:
-        """Tell whether a recording is there."""
-        return self._place(tenant_id, sha256).is_file()
+        """Tell whether a recording is there and can be opened."""
+        place = self._place(tenant_id, sha256)
+        if not place.is_file():
+            return False
+        try:
+            find_opener(tenant_id, sha256, _head(place), place.stat().st_size)
+        except NotFoundError:
+            return False
+        return True
+
+    def seal(self, tenant_id: UUID, sha256: str) -> bool:
+        """Write a plain file anew, sealed, and put it in the old one's place with its date."""
+        place = self.path(tenant_id, sha256)
+        if not self._seals or is_sealed(_head(place)):
+            return False
+        until, size = place.stat().st_mtime, place.stat().st_size
+        form = Sealed(tenant_id, sha256)
+        with LocalUpload(place, form, size, holds=lambda: False, until=until) as upload:
+            for chunk in self.read(tenant_id, sha256):
+                upload.write(chunk)
+            upload.finish()
+        return True
 
     def protect(self, tenant_id: UUID, sha256: str, *, until: datetime, held: bool) -> None:
         """Raise the file's date, and put the mark of a hold beside it or take it away."""
@@ -305,10 +406,10 @@ def store() -> Store:
     """Return the store of this process: the bucket that is set, or else the local folder."""
     config = settings()
     if not config.s3_bucket:
-        return LocalStore(config.object_dir.resolve())
+        return LocalStore(config.object_dir.resolve(), seals=True)
     from service.keeping.storage_s3 import open_bucket  # noqa: PLC0415  its client is an extra
 
-    return open_bucket(config)
+    return open_bucket(config, seals=True)
 
 
 _proofs: dict[int, RetentionProof] = {}

@@ -53,6 +53,17 @@ class DataKey(SQLModel, table=True):
     retired_at: datetime | None = Field(default=None, sa_type=MOMENT)
 
 
+class RecordingKey(SQLModel, table=True):
+    """The key of one object of the store, sealed; it goes with the recording, never before."""
+
+    __tablename__ = "recording_key"
+
+    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
+    sha256: str = Field(primary_key=True, sa_type=TEXT)
+    id: UUID = Field(primary_key=True)
+    sealed: bytes = Field(sa_type=BYTES)
+
+
 class PersonPhone(SQLModel, table=True):
     """That a number, known by its keyed digest, stands in a case in a role."""
 

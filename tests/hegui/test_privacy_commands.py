@@ -1,6 +1,7 @@
 """The operator's commands of privacy: keys that seal, limits, and a person's rights."""
 
 import base64
+import hashlib
 import json
 import re
 import stat
@@ -11,8 +12,10 @@ from typer.testing import CliRunner, Result
 
 from hegui.cli import app
 from service import limits
+from service.keeping.storage import store
 from service.privacy.debtor import ErasureRefusedError
-from tests.factories import Lender, Sender, make_case, make_sms, post_event
+from tests.factories import Lender, Sender, make_case, make_sms, post_event, put_recording
+from tests.retention import where
 
 NAME, PHONE = "欧阳金丝雀", "+8613900017654"
 
@@ -40,6 +43,31 @@ def test_data_keys_are_listed_rotated_and_sealed_anew(
     assert rewrapped.stdout == "rewrapped=0\n"
     master = CliRunner().invoke(app, ["keys", "master"]).stdout
     assert len(base64.b64decode(master)) == 32
+
+
+def test_recordings_of_earlier_releases_are_sealed_and_what_is_wrong_is_named(
+    client: TestClient, lender: Lender, agency: Sender, tmp_path: Path
+) -> None:
+    names = []
+    for content in (b"plain", b"damaged", b"missing", b"sealed"):
+        assert put_recording(client, agency, content).status_code == 201
+        names.append(hashlib.sha256(content).hexdigest())
+    plain, damaged, missing, _ = names
+    where(lender, missing).unlink()
+    for name, content in ((plain, b"plain"), (damaged, b"Damaged")):
+        where(lender, name).unlink()
+        where(lender, name).write_bytes(content)
+
+    told = run(tmp_path, lender, "keys", "seal-recordings", expect=1).stdout.splitlines()
+
+    assert sorted(told[:2]) == sorted([f"{damaged}  damaged", f"{missing}  missing"])
+    assert told[2:] == ["sealed=1", "was_sealed=1", "missing=1", "damaged=1"]
+    where(lender, damaged).unlink()
+    for content in (b"damaged", b"missing"):  # the agency sends them again
+        assert put_recording(client, agency, content).status_code == 200
+    again = run(tmp_path, lender, "keys", "seal-recordings").stdout.splitlines()
+    assert again == ["sealed=0", "was_sealed=4", "missing=0", "damaged=0"]
+    assert b"".join(store().read(lender.id, plain)) == b"plain"
 
 
 def test_limits_are_set_listed_and_cleared(

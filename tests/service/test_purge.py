@@ -64,6 +64,8 @@ def test_a_recording_goes_only_after_list_wait_and_second_check(
 ) -> None:
     run = plan(lender)
     assert run.listed == 3
+    copied = {sha256: where(lender, sha256).read_bytes() for sha256 in expired}
+    assert rows(database.superuser_url, "select count(*) from recording_key") == [(3,)]
     with pytest.raises(ConflictError, match="waits until"):
         approve(lender, run)
     with pytest.raises(ConflictError, match="No recording is due"):
@@ -88,6 +90,12 @@ def test_a_recording_goes_only_after_list_wait_and_second_check(
     assert certificate["list_sha256"] == run.list_sha256
     kept = rows(database.superuser_url, "select count(purged_at), count(*) from recording")
     assert kept == [(3, 3)], "the rows stay as tombstones"
+    # Somebody brings the files back from a copy: their keys are gone, and they open nowhere.
+    assert rows(database.superuser_url, "select * from recording_key") == []
+    for sha256, sealed in copied.items():
+        where(lender, sha256).write_bytes(sealed)
+        assert not store().exists(lender.id, sha256)
+        where(lender, sha256).unlink()
     acts = rows(database.superuser_url, "select action from audit_entry order by seq")
     assert [act for (act,) in acts if act.startswith("purge")] == [
         "purge_planned", "purge_approved", "purge_certified",
@@ -136,7 +144,8 @@ def test_bytes_of_another_lender_are_another_file(
     approve(lender, run)
 
     assert run_purge(lender.id, run.id) == 3
-    assert where(other, sha256).read_bytes() == b"old 0"
+    assert b"".join(store().read(other.id, sha256)) == b"old 0"
+    assert rows(database.superuser_url, "select tenant_id from recording_key") == [(other.id,)]
 
 
 def test_bytes_that_come_again_are_kept_again(

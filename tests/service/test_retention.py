@@ -20,7 +20,7 @@ from service.models import CollectionCase
 from service.parameters import Setting
 from tests.conftest import Database
 from tests.factories import Lender, Sender, make_agency, make_sms, make_tenant, post_event
-from tests.retention import keep_bytes, let_time_pass, make_kept_call, rows, tick, where
+from tests.retention import keep_bytes, let_time_pass, make_kept_call, rows, tick
 from workers.keeping import protect_recordings
 
 AT = datetime(2024, 2, 29, 10, tzinfo=UTC)
@@ -138,7 +138,7 @@ def test_no_role_takes_a_recording_away_by_sql(
             with pytest.raises((psycopg.DatabaseError, pg.InsufficientPrivilege)) as caught:
                 connection.execute(statement.encode())
             assert caught.value.sqlstate in {"HG001", "42501"}
-    assert where(lender, sha256).read_bytes() == b"kept"
+    assert b"".join(store().read(lender.id, sha256)) == b"kept"
 
 
 @pytest.mark.parametrize(

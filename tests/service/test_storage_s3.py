@@ -159,7 +159,12 @@ def test_the_service_keeps_its_recordings_in_the_bucket(
         protect_recordings(lender.id)
         key = f"{lender.id}/{NAME}"
         assert locked_until(place, key) > datetime.now(UTC) + timedelta(days=1820)
-        version = place._versions(key)[0]
+        version, _ = place._versions(key)[0]
+        there = place._client.get_object(Bucket=place._bucket, Key=key)["Body"].read()
+        assert BYTES[:20] not in there  # sealed, and named by the hash of what is sealed
+        assert b"".join(store().read(lender.id, NAME, 7, 4000)) == BYTES[7:4001]
+        with store().as_file(lender.id, NAME) as path:
+            assert path.read_bytes() == BYTES
         with pytest.raises(ClientError):
             place._client.delete_object(Bucket=place._bucket, Key=key, VersionId=version)
         health = client.get("/v1/health").json()["retention"]
@@ -170,3 +175,31 @@ def test_the_service_keeps_its_recordings_in_the_bucket(
         settings.cache_clear()
         store.cache_clear()
     assert client.get("/v1/health").json()["retention"]["state"] == "unproven"
+
+
+@pytest.mark.parametrize("bucket", ["locking", "versioning"])
+def test_a_plain_version_is_sealed_beside_its_lock_and_goes_when_it_may(
+    server: str, lender: Lender, bucket: str
+) -> None:
+    locks = bucket == "locking"
+    plain = make_bucket(server, locks=locks)
+    if not locks:
+        plain._client.put_bucket_versioning(
+            Bucket=plain._bucket, VersioningConfiguration={"Status": "Enabled"}
+        )
+    place = S3Store(plain._client, plain._bucket, seals=True)
+    plain.put_stream(lender.id, [BYTES], NAME, 10_000)
+    until = datetime.now(UTC) + timedelta(days=800)
+    plain.protect(lender.id, NAME, until=until, held=True)
+    assert b"".join(place.read(lender.id, NAME, 2, 5)) == BYTES[2:6]
+
+    assert place.seal(lender.id, NAME)
+    assert not place.seal(lender.id, NAME)
+
+    key = f"{lender.id}/{NAME}"
+    assert b"".join(place.read(lender.id, NAME)) == BYTES
+    assert len(place._versions(key)) == 1 + locks  # what is locked stays beside it
+    if locks:
+        assert locked_until(place, key) >= until
+        held = place._client.get_object_legal_hold(Bucket=place._bucket, Key=key)
+        assert held["LegalHold"]["Status"] == "ON"
