@@ -53,6 +53,11 @@ Identifier = Annotated[
     str,
     StringConstraints(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f\x7f]+$"),
 ]
+# It stands in addresses: no slash, and no dot in front.
+Campaign = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=128, pattern=r"^\w[^\s/\x00-\x1f\x7f]*$"),
+]
 ShortText = Annotated[SafeStr, StringConstraints(max_length=512)]
 LongText = Annotated[SafeStr, StringConstraints(max_length=MAX_TEXT)]
 Phone = Annotated[str, StringConstraints(pattern=r"^\+[1-9][0-9]{4,14}$")]
@@ -280,6 +285,7 @@ class Interaction(Event):
     interaction_id: Identifier
     case_id: Identifier
     agency_id: Identifier | None = None
+    campaign: Campaign | None = None
     channel: Channel
     direction: Literal["outbound", "inbound"]
     mode: Mode = Mode.HUMAN

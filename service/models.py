@@ -34,6 +34,7 @@ from service.evidence.ledger_models import (
 from service.keeping.completeness_models import (
     CallList,  # with it all tables of its module are known
 )
+from service.keeping.manifest_models import UploadManifest  # and all tables of its module
 from service.keeping.retention_models import HoldRow  # with it all tables of its module are known
 from service.people.models import ReviewRow  # with it all tables of its module are known
 from service.privacy.models import DataKey  # with it all tables of its module are known
@@ -44,7 +45,7 @@ __all__ = [
     "FindingRow", "Heartbeat", "HoldRow", "InteractionRow", "InteractionState", "LedgerCheckpoint",
     "LedgerEntry", "LedgerHead", "LedgerKey", "LedgerNode", "LedgerPost", "LedgerSalt",
     "ParameterSet", "Person", "RecordingRow", "ReviewRow", "Scope", "SpeechSet", "Tenant",
-    "TranscriptPiece", "TranscriptRow", "VerdictRow", "WebhookSource", "metadata",
+    "TranscriptPiece", "TranscriptRow", "UploadManifest", "VerdictRow", "WebhookSource", "metadata",
 ]  # fmt: skip
 
 
@@ -181,6 +182,12 @@ class EventRow(SQLModel, table=True):
         to_fenced("agency", "agency_id"),
         Index(None, "tenant_id", "case_id"),
         Index(None, "tenant_id", "written_xid"),
+        Index(
+            "event_campaign_idx",
+            "tenant_id",
+            text("(body #>> '{data,campaign}')"),
+            postgresql_where=text("body #>> '{data,campaign}' is not null"),
+        ),
     )
 
     tenant_id: UUID = Field(primary_key=True)

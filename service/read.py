@@ -14,6 +14,7 @@ from sqlmodel import Session, col, select
 
 from service.db import front_door_session
 from service.errors import FieldProblem, InvalidInputError, NotFoundError
+from service.keeping.manifest_queries import ids_in_campaign, ids_in_manifest
 from service.models import (
     Agency,
     EventRow,
@@ -41,6 +42,8 @@ class Filters:
     since: datetime | None = None
     to: datetime | None = None
     period: Period | None = None
+    campaign: str | None = None
+    manifest: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +232,11 @@ def _conditions(table: Any, filters: Filters) -> list[ColumnElement[bool]]:
         found.append(table.agency_id == filters.agency_id)
     if filters.case_id is not None and table is InteractionRow:
         found.append(table.case_id == filters.case_id)
+    contact = col(table.id if table is InteractionRow else table.interaction_id)
+    if filters.campaign is not None:
+        found.append(contact.in_(ids_in_campaign(filters.campaign)))
+    if filters.manifest is not None:
+        found.append(contact.in_(ids_in_manifest(filters.manifest)))
     for since, to in ((filters.since, filters.to), filters.period or (None, None)):
         if since is not None:
             found.append(table.started_at >= since)

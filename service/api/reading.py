@@ -1,6 +1,6 @@
 """What the read routes share: the caller's view and the list parameters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Query
 from pydantic import AwareDatetime
 
+from rules.events import Campaign
 from rules.model import Disposition, Outcome, Severity
 from service.access.tenants import Principal
 from service.api.deps import CurrentPrincipal
@@ -54,6 +55,8 @@ Cursor = Annotated[
     Query(max_length=256, pattern=r"^[A-Za-z0-9_-]+$", description="`next_cursor` of a page."),
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="Rows of one page.")]
+CampaignIs = Annotated[Campaign | None, Query(description="Only contacts of this campaign.")]
+ManifestIs = Annotated[UUID | None, Query(description="Only contacts that this manifest lists.")]
 InteractionKey = Annotated[UUID, Path(description="The interaction's id within this service.")]
 
 
@@ -65,9 +68,21 @@ def interaction_filters(
     rule: RuleIs = None,
     since: Since = None,
     until: Until = None,
+    campaign: CampaignIs = None,
+    manifest: ManifestIs = None,
 ) -> Filters:
     """Gather the parameters that narrow a list of interactions."""
-    return Filters(case_id, agency_id, outcome, rule, None, None, since, until, view.period)
+    return Filters(
+        case_id=case_id,
+        agency_id=agency_id,
+        outcome=outcome,
+        rule=rule,
+        since=since,
+        to=until,
+        period=view.period,
+        campaign=campaign,
+        manifest=manifest,
+    )
 
 
 InteractionFilters = Annotated[Filters, Depends(interaction_filters)]
@@ -77,17 +92,7 @@ def finding_filters(
     filters: InteractionFilters, severity: SeverityIs = None, disposition: DispositionIs = None
 ) -> Filters:
     """Gather the parameters that narrow a list of findings."""
-    return Filters(
-        case_id=filters.case_id,
-        agency_id=filters.agency_id,
-        outcome=filters.outcome,
-        rule=filters.rule,
-        severity=severity,
-        disposition=disposition,
-        since=filters.since,
-        to=filters.to,
-        period=filters.period,
-    )
+    return replace(filters, severity=severity, disposition=disposition)
 
 
 FindingFilters = Annotated[Filters, Depends(finding_filters)]

@@ -163,6 +163,7 @@ class InteractionDetailOut(InteractionOut):
     """One contact with its current verdict."""
 
     receipt: UUID = Field(description="The receipt of the event that describes it.")
+    campaign: str | None = Field(description="The campaign that this event names.")
     verdict: VerdictOut | None
     recording: RecordingOut | None
     flags: list[str] = Field(
@@ -176,6 +177,7 @@ class InteractionDetailOut(InteractionOut):
         return cls(
             **InteractionOut.of(detail.row).model_dump(),
             receipt=detail.event.id,
+            campaign=detail.event.body.get("data", {}).get("campaign"),
             verdict=VerdictOut.of(detail.verdict, detail.findings, ask) if detail.verdict else None,
             recording=_recording(detail.recording),
             flags=list(detail.flags),

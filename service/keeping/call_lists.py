@@ -8,10 +8,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import (
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from rules.events import Identifier, Phone, Seconds
 from service.errors import DigestMismatchError, FieldProblem, InvalidInputError
@@ -76,6 +84,19 @@ class CallRow(BaseModel):
     party_number: Annotated[Phone | None, BeforeValidator(_nothing)] = None
 
 
+class NamedRow(BaseModel):
+    """One listed contact by its id alone; a list that is JSON may say `interaction_id`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    call_id: Annotated[Identifier, BeforeValidator(_refuse_formula)] = Field(
+        validation_alias=AliasChoices("call_id", "interaction_id")
+    )
+
+
+Row = TypeVar("Row", CallRow, NamedRow)
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What the agency says of its list; `rows` is None where it does not."""
@@ -91,28 +112,56 @@ def read_call_list(body: bytes, manifest: Manifest, *, as_csv: bool) -> list[Cal
     CSV has a header, commas, semicolons or tabs, and is UTF-8 (with or without a mark) or GB18030,
     as spreadsheets save it.
     """
-    if hashlib.sha256(body).hexdigest() != manifest.sha256:
+    rows, problems = _read(
+        body, CallRow, set(COLUMNS) - _OPTIONAL, manifest.rows, manifest.sha256, as_csv=as_csv
+    )
+    for number, row in rows:
+        if len(problems) < _MAX_PROBLEMS and _day_of(row.started_at) != manifest.day:
+            message = f"does not lie on {manifest.day} in {ZONE.key}"
+            problems.append(FieldProblem(f"row {number}, started_at", message))
+    if problems:
+        raise _refusal(problems)
+    return [row for _, row in rows]
+
+
+def read_names(body: bytes, *, rows: int | None, sha256: str, as_csv: bool) -> list[str]:
+    """Read the ids of a list of contacts, in its order; any other columns are passed over.
+
+    A list of a day's calls can be read so, too. Raises as `read_call_list` does.
+    """
+    found, problems = _read(body, NamedRow, {"call_id"}, rows, sha256, as_csv=as_csv)
+    if problems:
+        raise _refusal(problems)
+    return [row.call_id for _, row in found]
+
+
+def _read(
+    body: bytes,
+    shape: type[Row],
+    columns: set[str],
+    count: int | None,
+    sha256: str,
+    *,
+    as_csv: bool,
+) -> tuple[list[tuple[int, Row]], list[FieldProblem]]:
+    """The rows with their numbers, each call once, and what is wrong with them."""
+    if hashlib.sha256(body).hexdigest() != sha256:
         problem = FieldProblem("sha256", "is not the SHA-256 of the list that arrived")
         raise DigestMismatchError("Nothing was stored.", errors=(problem,))
     text = _decode(body)
-    rows: list[CallRow] = []
+    rows: list[tuple[int, Row]] = []
     problems: list[FieldProblem] = []
     seen: dict[str, int] = {}
-    for number, record in _csv_records(text) if as_csv else _json_records(text):
+    for number, record in _csv_records(text, columns) if as_csv else _json_records(text):
         if len(problems) >= _MAX_PROBLEMS:
             break
-        row = _read_row(number, record, problems)
-        if row is None:
-            continue
-        _check_row(number, row, manifest.day, seen, problems)
-        rows.append(row)
-    if not problems and manifest.rows not in {None, len(rows)}:
-        problems.append(
-            FieldProblem("rows", f"the manifest says {manifest.rows}, read {len(rows)}")
-        )
-    if problems:
-        raise _refusal(problems)
-    return rows
+        row = _read_row(number, record, shape, problems)
+        if row is not None:
+            _check_row(number, row.call_id, seen, problems)
+            rows.append((number, row))
+    if not problems and count not in {None, len(rows)}:
+        problems.append(FieldProblem("rows", f"the manifest says {count}, read {len(rows)}"))
+    return rows, problems
 
 
 def _refusal(problems: list[FieldProblem]) -> InvalidInputError:
@@ -130,14 +179,14 @@ def _decode(body: bytes) -> str:
     raise _refusal([FieldProblem("body", "is neither UTF-8 nor GB18030")])
 
 
-def _csv_records(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _csv_records(text: str, required: set[str]) -> Iterator[tuple[int, dict[str, Any] | str]]:
     """Each row's line number and its cells by column; a text says what is wrong with the row."""
     lines = io.StringIO(text, newline="")
     head = lines.readline()
     delimiter = max(_DELIMITERS, key=head.count)
     names = [name.strip() for name in next(csv.reader([head], delimiter=delimiter), [])]
     columns = [_BY_NAME.get(name.casefold()) for name in names]
-    missing = set(COLUMNS) - _OPTIONAL - set(columns)
+    missing = required - set(columns)
     twice = {column for column in columns if column is not None and columns.count(column) > 1}
     if missing or twice:
         raise _refusal(
@@ -177,13 +226,13 @@ def _json_records(text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
 
 
 def _read_row(
-    number: int, record: dict[str, Any] | str, problems: list[FieldProblem]
-) -> CallRow | None:
+    number: int, record: dict[str, Any] | str, shape: type[Row], problems: list[FieldProblem]
+) -> Row | None:
     if isinstance(record, str):
         problems.append(FieldProblem(f"row {number}", record))
         return None
     try:
-        return CallRow.model_validate(record)
+        return shape.model_validate(record)
     except ValidationError as error:
         problems += [
             FieldProblem(
@@ -195,12 +244,9 @@ def _read_row(
 
 
 def _check_row(
-    number: int, row: CallRow, day: date, seen: dict[str, int], problems: list[FieldProblem]
+    number: int, call_id: str, seen: dict[str, int], problems: list[FieldProblem]
 ) -> None:
-    if _day_of(row.started_at) != day:
-        message = f"does not lie on {day.isoformat()} in {ZONE.key}"
-        problems.append(FieldProblem(f"row {number}, started_at", message))
-    first = seen.setdefault(row.call_id, number)
+    first = seen.setdefault(call_id, number)
     if first != number:
         problems.append(FieldProblem(f"row {number}, call_id", f"was listed in row {first}"))
     if number > MAX_ROWS + 1:

@@ -96,7 +96,7 @@ def conclude_by_token(agency_id: UUID, token: str, *, now: datetime) -> Conclusi
 
 def conclude(session: Session, agency_id: UUID, *, now: datetime) -> Conclusion | None:
     """The conclusion of the agency's last seven days; None while a contact waits."""
-    return check_batch(session, agency_id, since=now - PERIOD, to=now).conclusion
+    return check_batch(session, agency_id, since=now - PERIOD, to=now).tally.conclusion
 
 
 def draw(conclusion: Conclusion | None, language: str) -> str:

@@ -53,6 +53,7 @@ SHA256 = hashlib.sha256(AUDIO).hexdigest()
 # What everybody may put in: other bytes, so that nobody else comes to own the world's recording.
 SPARE = b"another recording"
 SPARE_SHA256 = hashlib.sha256(SPARE).hexdigest()
+CAMPAIGN = "0c5f4d1e-6f5b-4a0e-9b7f-2f6a3c1d8e90"
 DAYS = {"from": "2026-06-01", "to": "2026-07-01"}
 MOMENTS = {"from": "2026-06-01T00:00:00Z", "to": "2026-07-01T00:00:00Z"}
 
@@ -95,6 +96,7 @@ FINDING, DISPUTE = {"finding": "finding"}, {"dispute": "dispute"}
 KEY, GRANT, SAMPLE = {"key": "key"}, {"grant": "grant"}, {"sample": "sample"}
 REVIEW_SAMPLE = {"sample": "review_sample"}
 PURGE, HOLD = {"purge_run": "purge_run"}, {"hold": "hold"}
+MANIFEST = {"manifest": "manifest"}
 ENDPOINT, ALERT = {"endpoint": "endpoint"}, {"alert": "alert"}
 NEW_AGENCY = {"ids": {"agency_id": "new_agency"}, "fresh": frozenset({"new_agency"})}
 NEW_KEY = {"ids": {"key": "new_key"}, "fresh": frozenset({"new_key"})}
@@ -202,6 +204,16 @@ RULES: dict[str, Rule] = {
     ),
     "GET /v1/completeness": reads(EVERYBODY),
     "GET /v1/completeness/findings": reads(EVERYBODY),
+    "POST /v1/manifests": acts(
+        SENDER,
+        query={"name": "x", "rows": "0", "sha256": hashlib.sha256(b"").hexdigest()},
+        content=b"",
+        headers={"content-type": "application/x-ndjson"},
+    ),
+    "GET /v1/manifests": reads(PARTICIPANTS),
+    "GET /v1/manifests/{manifest}/interactions": reads(PARTICIPANTS, ids=MANIFEST),
+    "GET /v1/checks/manifests/{manifest}": reads(PARTICIPANTS, ids=MANIFEST),
+    "GET /v1/checks/campaigns/{campaign}": reads(PARTICIPANTS, ids={"campaign": "campaign"}),
     "GET /v1/checks/agencies/{agency_id}": reads(EVERYBODY, ids=OF_AGENCY, query=MOMENTS),
     "GET /v1/checks/agencies/{agency_id}/badge.svg": reads(EVERYBODY, ids=OF_AGENCY),
     "POST /v1/checks/agencies/{agency_id}/badge-token": acts(ADMINISTRATOR, ids=OF_AGENCY),
@@ -376,6 +388,7 @@ def make_world(client: TestClient, run_jobs: Callable[[], None]) -> World:
     send_threat(client, agency)
     sent = make_call(
         interaction_id="CALL",
+        campaign=CAMPAIGN,
         transcript=[{"speaker": "collector", "start": 0.0, "end": 1.0, "text": THREAT}],
         recording={"sha256": SHA256, "speakers": ["collector", "party"]},
     )
@@ -409,6 +422,7 @@ def make_world(client: TestClient, run_jobs: Callable[[], None]) -> World:
             "agency": str(agency.id),
             "receipt": receipt,
             "recording": SHA256,
+            "campaign": CAMPAIGN,
             "regulator": str(regulator),
             "grant": str(grant),
             "spare_grant": str(make_grant(lender, tenants.add_regulator("三").id)),
@@ -470,6 +484,14 @@ def fill(client: TestClient, world: World, agency: Sender) -> None:
     )
     ids["hold"] = make(ADMIN, "/v1/holds", {"reason": "x", "case_id": "K-1"})
     ids["purge_run"] = str(make_purge_run(world.lender))
+    digest = hashlib.sha256(b"interaction_id\nCALL\n").hexdigest()
+    listed = client.post(
+        "/v1/manifests",
+        params={"name": "夜班", "sha256": digest},
+        content=b"interaction_id\nCALL\n",
+        headers=own[SEND],
+    )
+    ids["manifest"] = listed.json()["id"]
     opened = {"method": "simple", "size": 1, "seed_sha256": "0" * 64}
     ids["sample"] = make(REGULATOR, "/v1/samples", opened)
     make(ADMIN, f"/v1/samples/{ids['sample']}/commit")

@@ -16,6 +16,7 @@ from hegui.client.operations.grants import GrantsGroup
 from hegui.client.operations.health import HealthGroup
 from hegui.client.operations.interactions import InteractionsGroup
 from hegui.client.operations.ledger import LedgerGroup
+from hegui.client.operations.manifests import ManifestsGroup
 from hegui.client.operations.parameters import ParametersGroup
 from hegui.client.operations.recordings import RecordingsGroup
 from hegui.client.operations.reports import ReportsGroup
@@ -106,6 +107,11 @@ class Operations:
     def ledger(self) -> LedgerGroup:
         """Operations of `ledger`."""
         return LedgerGroup(self.transport)
+
+    @cached_property
+    def manifests(self) -> ManifestsGroup:
+        """Operations of `manifests`."""
+        return ManifestsGroup(self.transport)
 
     @cached_property
     def parameters(self) -> ParametersGroup:

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from hegui.client.group import Group
-from service.api.checks import BatchCheckOut
+from service.api.checks import BatchCheckOut, CampaignCheckOut, ManifestCheckOut
 
 
 class ChecksGroup(Group):
@@ -19,4 +19,19 @@ class ChecksGroup(Group):
             "GET",
             f"/v1/checks/agencies/{agency_id}",
             query={"from": since, "to": to},
+        )
+
+    def get_manifest_check(self, manifest: UUID) -> ManifestCheckOut:
+        """Get Manifest Check."""
+        return self._typed(ManifestCheckOut, "GET", f"/v1/checks/manifests/{manifest}")
+
+    def get_campaign_check(
+        self, campaign: str, *, agency_id: UUID | None = None
+    ) -> CampaignCheckOut:
+        """Get Campaign Check."""
+        return self._typed(
+            CampaignCheckOut,
+            "GET",
+            f"/v1/checks/campaigns/{campaign}",
+            query={"agency_id": agency_id},
         )

@@ -23,6 +23,8 @@ class FindingsGroup(Group):
         rule: str | None = None,
         since: datetime | None = None,
         to: datetime | None = None,
+        campaign: str | None = None,
+        manifest: UUID | None = None,
     ) -> FindingPage:
         """List findings with what people made of them, newest contact first."""
         return self._typed(
@@ -40,5 +42,7 @@ class FindingsGroup(Group):
                 "rule": rule,
                 "from": since,
                 "to": to,
+                "campaign": campaign,
+                "manifest": manifest,
             },
         )

@@ -21,6 +21,8 @@ class InteractionsGroup(Group):
         rule: str | None = None,
         since: datetime | None = None,
         to: datetime | None = None,
+        campaign: str | None = None,
+        manifest: UUID | None = None,
     ) -> InteractionPage:
         """List interactions, newest first."""
         return self._typed(
@@ -36,6 +38,8 @@ class InteractionsGroup(Group):
                 "rule": rule,
                 "from": since,
                 "to": to,
+                "campaign": campaign,
+                "manifest": manifest,
             },
         )
 
