@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import orjson
 import psycopg
@@ -35,16 +35,12 @@ T = TypeVar("T")
 
 _TRIES = 3
 _OTHER_CASE = "HG002"
-# One statement takes in any number of events, each by one call of the function, in their order.
+# One statement takes in any number of events, a lender's by one call of the function.
 _CALL = (
-    "select r.n, h.receipt, h.fresh, h.body_sha256, h.received_at"
-    " from jsonb_to_recordset(%s::jsonb) as r(n int, tenant uuid, agency uuid, message_id text,"
-    " digest text, body jsonb, kind text, case_id text, occurred_at timestamptz,"
-    " interaction text, channel text, direction text, started_at timestamptz,"
-    " recording text, has_url boolean, to_hear boolean, sealed bytea, phones jsonb),"
-    " lateral hegui_ingest(r.tenant, r.agency, r.message_id, r.digest, r.body, r.kind, r.case_id,"
-    " r.occurred_at, r.interaction, r.channel, r.direction, r.started_at, r.recording, r.has_url,"
-    " r.to_hear, r.sealed, r.phones) as h"
+    "select a.given, a.receipt, a.body_sha256, a.received_at"
+    " from jsonb_to_recordset(%s::jsonb) as t(tenant uuid, arrived jsonb),"
+    " lateral hegui_ingest_all(t.tenant, array(select r"
+    " from jsonb_populate_recordset(null::hegui_arrival, t.arrived) as r)) as a"
 )
 
 
@@ -60,10 +56,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An event that holds, ready to be stored; `columns` are those of the storing statement."""
+    """An event that holds, ready to be stored; `columns` are those of the type `hegui_arrival`.
 
+    `receipt` is what it gets where it did not come before.
+    """
+
+    tenant_id: UUID
+    receipt: UUID
     digest: str
-    case: tuple[str, str]
     columns: dict[str, Any]
 
 
@@ -101,8 +101,9 @@ def read_event(
     parted = part_event(
         parsed.document, tenant_id=tenant_id, agency_id=agency_id, message_id=message_id
     )
+    receipt = uuid4()
     columns = {
-        "tenant": tenant_id,
+        "receipt": receipt,
         "agency": agency_id,
         "message_id": message_id,
         "digest": digest,
@@ -114,7 +115,7 @@ def read_event(
         "occurred_at": event.timestamp.astimezone(UTC),
         **_interaction_columns(event),
     }
-    return Entry(digest=digest, case=(str(tenant_id), event.data.case_id), columns=columns)
+    return Entry(tenant_id=tenant_id, receipt=receipt, digest=digest, columns=columns)
 
 
 def patiently(work: Callable[[], T]) -> T:
@@ -154,14 +155,21 @@ def _rest_or_raise(error: psycopg.Error | DBAPIError, *, last: bool) -> None:
 
 def _store(entries: Sequence[Entry]) -> list[Accepted]:
     """Take all events in by one transaction; its commit is the acknowledgement."""
-    # Cases are locked in one order, whoever stores.
-    order = sorted(range(len(entries)), key=lambda place: entries[place].case)
-    document = orjson.dumps([{"n": place, **entries[place].columns} for place in order]).decode()
+    # Lenders in one order, and the function locks their cases in one order, whoever stores.
+    lenders: dict[UUID, list[dict[str, Any]]] = {}
+    for entry in entries:
+        lenders.setdefault(entry.tenant_id, []).append(entry.columns)
+    document = orjson.dumps(
+        [{"tenant": tenant, "arrived": lenders[tenant]} for tenant in sorted(lenders)]
+    ).decode()
     with db.pool().connection() as connection:
         connection.renew_plans()
         rows = connection.execute(_CALL, (document,)).fetchall()
-    found = {place: Accepted(*rest) for place, *rest in rows}
-    return [found[place] for place in range(len(entries))]
+    found = {
+        given: Accepted(receipt, given == receipt, digest, received_at)
+        for given, receipt, digest, received_at in rows
+    }
+    return [found[entry.receipt] for entry in entries]
 
 
 def _store_one(entry: Entry) -> Accepted | Exception:

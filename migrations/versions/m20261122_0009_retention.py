@@ -283,12 +283,16 @@ def replace_in_ingest(before: str, after: str) -> None:
     script(found[0].replace(before, after))
 
 
+def change_ingest() -> None:
+    """Bytes that were purged are not there: a contact that names them waits for them anew."""
+    replace_in_ingest(HELD_BYTES + ")", HELD_BYTES + " and r.purged_at is null)")
+
+
 def upgrade() -> None:
     """Apply."""
     for part in (RECORDING, BACKFILL, USES, HOLD, CLOCK, PURGE, GUARD, COMPLETENESS):
         script(part)
-    # Bytes that were purged are not there: a contact that names them waits for them anew.
-    replace_in_ingest(HELD_BYTES + ")", HELD_BYTES + " and r.purged_at is null)")
+    change_ingest()
     fence("recording_use", narrowed=BY_COLUMN, rights="select, insert, update")
     fence("hold", narrowed=NOTHING, rights="select, insert, update")
     fence("purge_run", narrowed=NOTHING, rights="select, insert, update")
