@@ -2,14 +2,14 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlmodel import col, select
 from starlette.testclient import TestClient
 
 from service.clock import now
 from service.db import tenant_session
-from service.models import Actor, FindingRow, InteractionRow, Scope
+from service.models import Actor, FindingRow, InteractionRow, Person, Scope
 from service.people.models import SampleItem, SampleRow
 from tests.factories import Lender, Sender, make_case, make_key, make_sms, post_event
 
@@ -23,6 +23,26 @@ def auth_of(token: str) -> Auth:
 
 def make_reviewer(lender: Lender) -> Auth:
     return auth_of(make_key(lender, scope=Scope.REVIEW, label="reviewer").token)
+
+
+def make_person(lender: Lender, name: str = "复核员") -> Person:
+    """Somebody of the lender who may review."""
+    with tenant_session(lender.id) as session:
+        person = Person(
+            handle=f"pn_{uuid4().hex[:12]}",
+            tenant_id=lender.id,
+            actor=Actor.LENDER.value,
+            scope=Scope.REVIEW.value,
+            email=f"{uuid4().hex[:8]}@bank.example",
+            name=name,
+        )
+        session.add(person)
+        return person
+
+
+def make_reviewer_key(lender: Lender, person: Person) -> Auth:
+    """One of the keys of a person."""
+    return auth_of(make_key(lender, scope=Scope.REVIEW, person_id=person.id).token)
 
 
 def make_quality(lender: Lender, agency: Sender) -> Auth:

@@ -1,4 +1,4 @@
-"""Checks that sum up a campaign and an upload."""
+"""Checks that sum up a campaign and an upload; reviews by people, not by keys."""
 
 from alembic import op
 
@@ -45,11 +45,32 @@ create index event_campaign_idx on event (tenant_id, (body #>> '{data,campaign}'
   where body #>> '{data,campaign}' is not null;
 """
 
+# Until now a decision named the key it was made with. Keys that came from one another by rotation
+# are one person, named by the first of them.
+PEOPLE = """
+alter table review no force row level security;
+alter table review_reading no force row level security;
+alter table review_item no force row level security;
+create temporary table first_key on commit drop as
+  select k.key_id, f.key_id as first from api_key as k join api_key as f on f.id = k.root_id
+  where k.id <> k.root_id;
+update review as r set decided_by = f.first from first_key as f where f.key_id = r.decided_by;
+update review_reading as r set read_by = f.first from first_key as f where f.key_id = r.read_by;
+update review_item as i set held_by = f.first from first_key as f where f.key_id = i.held_by;
+update review_item as i set assigned_to = f.first from first_key as f
+  where f.key_id = i.assigned_to;
+drop table first_key;
+alter table review force row level security;
+alter table review_reading force row level security;
+alter table review_item force row level security;
+"""
+
 
 def upgrade() -> None:
     """Apply."""
     script(TABLES)
     script(CAMPAIGN)
+    script(PEOPLE)
     fence("upload_manifest", narrowed=BY_COLUMN, rights="select, insert")
     fence("upload_manifest_row", narrowed=BY_COLUMN, rights="select, insert")
 

@@ -220,7 +220,8 @@ def post_judgement(
         dispute,
         is_upheld=wish.upheld,
         reason=wish.reason,
-        by=caller.key_id,
+        by=caller.person,
+        under=caller.key_id,
         base_url=settings().public_base_url,
         now=now(),
     )

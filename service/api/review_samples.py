@@ -279,7 +279,7 @@ def list_items(
 ) -> SampledList:
     """List drawn contacts by position."""
     rows = reviews_sample.list_items(
-        session, sample, reading=reading, by=caller.key_id, after=after, limit=limit
+        session, sample, reading=reading, by=caller.person, after=after, limit=limit
     )
     return SampledList(items=[SampledOut.of(row) for row in rows])
 
@@ -296,7 +296,7 @@ def post_item_claim(
 ) -> ReadingClaimOut:
     """Hold it for the caller, or longer; 409 where another reader holds it."""
     attempt, until = reviews_sample.claim_item(
-        session, sample, interaction, wish.reading, tenant_id=caller.tenant_id, by=caller.key_id
+        session, sample, interaction, wish.reading, tenant_id=caller.tenant_id, by=caller.person
     )
     return ReadingClaimOut(attempt=attempt, lease_until=until)
 
@@ -324,7 +324,8 @@ def post_reading(
         wish.missed,
         wish.reason,
         tenant_id=caller.tenant_id,
-        by=caller.key_id,
+        by=caller.person,
+        under=caller.key_id,
         known_rules={rule.id for rule in load_pack().rules},
         now=now(),
     )

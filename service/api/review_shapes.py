@@ -63,7 +63,7 @@ Asked = Callable[[Collection[UUID]], dict[UUID, StandingOut]]
 
 def ask_standings(caller: CurrentPrincipal, session: TenantSession) -> Asked:
     """Give a function from ids of findings to what stands beside them, for this caller."""
-    viewer = caller.key_id if caller.actor is Actor.LENDER else None
+    viewer = caller.person if caller.actor is Actor.LENDER else None
 
     def ask(ids: Collection[UUID]) -> dict[UUID, StandingOut]:
         found = standing(session, ids, viewer=viewer)
@@ -144,5 +144,7 @@ class AssignmentIn(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reviewer: SafeStr | None = Field(
-        max_length=64, description="A key id of the lender's; null: anybody.", examples=[None]
+        max_length=64,
+        description="The handle of one of the lender's people, or a key id; null: anybody.",
+        examples=[None],
     )

@@ -103,7 +103,7 @@ def list_queue(
     limit: Limit = 50,
 ) -> ReviewQueuePage:
     """List findings that nobody has decided, by severity and uncertainty."""
-    page = reviews_queue.list_queue(session, filters, by=caller.key_id, cursor=cursor, limit=limit)
+    page = reviews_queue.list_queue(session, filters, by=caller.person, cursor=cursor, limit=limit)
     items = [
         WaitingOut(
             finding=FindingOut.of(row.finding),
@@ -120,14 +120,14 @@ def list_queue(
 @router.post("/v1/findings/{finding}/claim", summary="Hold a finding for review")
 def post_claim(caller: Reviewer, session: TenantSession, finding: FindingKey) -> ClaimOut:
     """Hold it for the caller, or longer; 409 where another reviewer holds it."""
-    held = reviews.claim(session, finding, tenant_id=caller.tenant_id, by=caller.key_id)
+    held = reviews.claim(session, finding, tenant_id=caller.tenant_id, by=caller.person)
     return ClaimOut(finding_id=finding, attempt=held.attempt, lease_until=held.lease_until)
 
 
 @router.delete("/v1/findings/{finding}/claim", status_code=204, summary="Give a finding back")
 def delete_claim(caller: Reviewer, session: TenantSession, finding: FindingKey) -> None:
     """Let others take it."""
-    reviews.release(session, finding, by=caller.key_id)
+    reviews.release(session, finding, by=caller.person)
 
 
 @router.put("/v1/findings/{finding}/assignment", status_code=204, summary="Assign a finding")
@@ -153,7 +153,8 @@ def post_review(
         finding,
         reviews.Wish(**dict(wish)),
         tenant_id=caller.tenant_id,
-        by=caller.key_id,
+        by=caller.person,
+        under=caller.key_id,
         known_rules={rule.id for rule in load_pack().rules},
         base_url=settings().public_base_url,
         now=now(),
@@ -167,7 +168,7 @@ def list_reviews(caller: LenderReader, session: TenantSession, finding: FindingK
     """List every decision over all revisions; 403 for who is still to read it blindly."""
     subject = reviews.get_subject(session, finding)
     rows = reviews.list_reviews(session, subject)
-    if reviews.is_blind_to(session, subject.interaction.id, rows, caller.key_id):
+    if reviews.is_blind_to(session, subject.interaction.id, rows, caller.person):
         raise ForbiddenError("The blind second reading is still to come.")
     return ReviewList(items=[ReviewOut.of(row) for row in rows])
 

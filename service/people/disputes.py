@@ -108,10 +108,11 @@ def judge(
     is_upheld: bool,
     reason: str,
     by: str,
+    under: str | None = None,
     base_url: str,
     now: datetime,
 ) -> tuple[DisputeRow, bool]:
-    """Judge a dispute, finally; gives it, and whether that is new.
+    """Judge a dispute, finally; gives it, and whether that is new. `by`, `under`: see `reviews`.
 
     Raises `ConflictError` with the code `judgement_final`, `dispute_lapsed` or `own_decision`.
     """
@@ -129,11 +130,11 @@ def judge(
         Decision.DISMISS if is_upheld else Decision.CONFIRM, reason, reading=Reading.JUDGEMENT
     )
     made = reviews.add_review(
-        session, subject, wish, before, tenant_id=row.tenant_id, by=by, now=now
+        session, subject, wish, before, tenant_id=row.tenant_id, by=by, under=under, now=now
     )
     row.state, row.reason, row.decided_by, row.decided_at = state.value, reason, by, now
     session.flush()
-    _note(session, row, by, "dispute_judged")
+    _note(session, row, under or by, "dispute_judged", **reviews.acted_for(by, under))
     reviews.recount(session, made, subject, base_url=base_url, now=now)
     return row, True
 
@@ -293,7 +294,7 @@ def _add(session: Session, row: DisputeRow) -> DisputeRow:
     return get_dispute(session, made)
 
 
-def _note(session: Session, row: DisputeRow, by: str, action: str) -> None:
+def _note(session: Session, row: DisputeRow, by: str, action: str, **more: str) -> None:
     add_entry(
         session,
         tenant_id=row.tenant_id,
@@ -306,5 +307,6 @@ def _note(session: Session, row: DisputeRow, by: str, action: str) -> None:
             "agency_id": str(row.agency_id),
             "rule": row.rule,
             "state": row.state,
+            **more,
         },
     )

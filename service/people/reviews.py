@@ -1,4 +1,8 @@
-"""Reviews: people confirm, dismiss or change findings; what the system said stays beside it."""
+"""Reviews: people confirm, dismiss or change findings; what the system said stays beside it.
+
+`by` is a person (`Principal.person`): with several keys one is still the same person. `under` is
+the key or session that the act is written down under, where that has another name.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +13,10 @@ from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from rules.model import Severity
+from service.access.keys import person_of
 from service.audit import add_entry
 from service.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
-from service.models import ApiKey, FindingRow, InteractionRow
+from service.models import ApiKey, FindingRow, InteractionRow, Person
 from service.people import watch
 from service.people.models import (
     Decision,
@@ -32,9 +37,9 @@ from service.people.reviews_standing import (
 )
 
 __all__ = [
-    "FINAL", "MARK", "Claim", "Standing", "Subject", "Wish", "add_review", "assign", "claim",
-    "decide", "get_subject", "hold", "is_blind_to", "is_current", "let_go", "list_reviews", "lock",
-    "recount", "release", "standing", "take",
+    "FINAL", "MARK", "Claim", "Standing", "Subject", "Wish", "acted_for", "add_review", "assign",
+    "claim", "decide", "get_subject", "hold", "is_blind_to", "is_current", "let_go",
+    "list_reviews", "lock", "recount", "release", "standing", "take",
 ]  # fmt: skip
 
 
@@ -166,12 +171,10 @@ def let_go(session: Session, key: tuple[UUID, str], *, by: str) -> None:
 def assign(session: Session, finding_id: UUID, *, tenant_id: UUID, to: str | None, by: str) -> None:
     """Let only one reviewer take a finding; None: anybody. Raises `InvalidInputError`."""
     subject = get_subject(session, finding_id)
-    if to is not None and not _is_reviewer(session, tenant_id, to):
-        problem = FieldProblem("reviewer", "must be the key_id of a lender's key that may review")
-        raise InvalidInputError("It cannot be assigned like this.", errors=(problem,))
+    person = None if to is None else _reviewer(session, tenant_id, to)
     session.connection().execute(
         _ASSIGN,
-        {"tenant": tenant_id, "interaction": subject.key[0], "mark": subject.mark, "to": to},
+        {"tenant": tenant_id, "interaction": subject.key[0], "mark": subject.mark, "to": person},
     )
     add_entry(
         session,
@@ -179,7 +182,7 @@ def assign(session: Session, finding_id: UUID, *, tenant_id: UUID, to: str | Non
         actor=by,
         action="review_assigned",
         subject_id=str(finding_id),
-        details={"to": to},
+        details={"to": person},
     )
 
 
@@ -190,6 +193,7 @@ def decide(
     *,
     tenant_id: UUID,
     by: str,
+    under: str | None = None,
     known_rules: Collection[str],
     base_url: str,
     now: datetime,
@@ -209,7 +213,9 @@ def decide(
     hold(session, subject.key, by=by, way_out=f"POST /v1/findings/{finding_id}/claim")
     before = list_reviews(session, subject)  # once more: now nobody else can decide
     _refuse_state(session, subject, wish, before, by=by)
-    row = add_review(session, subject, wish, before, tenant_id=tenant_id, by=by, now=now)
+    row = add_review(
+        session, subject, wish, before, tenant_id=tenant_id, by=by, under=under, now=now
+    )
     let_go(session, subject.key, by=by)
     recount(session, row, subject, base_url=base_url, now=now)
     return row, True
@@ -337,6 +343,7 @@ def add_review(
     *,
     tenant_id: UUID,
     by: str,
+    under: str | None = None,
     now: datetime,
 ) -> ReviewRow:
     """Add the next decision of its reading; the caller holds the item's lock."""
@@ -368,11 +375,12 @@ def add_review(
         "decision": row.decision,
         "reading": row.reading,
         "number": row.number,
+        **acted_for(by, under),
     }
     add_entry(
         session,
         tenant_id=tenant_id,
-        actor=by,
+        actor=under or by,
         action="review_decided",
         subject_id=str(finding.id),
         details=details,
@@ -381,15 +389,34 @@ def add_review(
     return row
 
 
-def _is_reviewer(session: Session, tenant_id: UUID, key_id: str) -> bool:
-    """Keys are not fenced: the tenant is named here."""
-    found = session.exec(
-        select(ApiKey.id).where(
-            col(ApiKey.tenant_id) == tenant_id,
-            col(ApiKey.key_id) == key_id,
-            col(ApiKey.actor) == "lender",
-            col(ApiKey.scope).in_(["admin", "review"]),
-            col(ApiKey.revoked_at).is_(None),
-        )
+def acted_for(by: str, under: str | None) -> dict[str, str]:
+    """What an audit entry adds where it is written under another name than the person's."""
+    return {} if under in {None, by} else {"person": by}
+
+
+def _reviewer(session: Session, tenant_id: UUID, name: str) -> str:
+    """The person whom a handle or key id names; raises `InvalidInputError` where none may review.
+
+    Keys are not fenced: the tenant is named here.
+    """
+    may = ["admin", "review"]
+    key = select(ApiKey.id).where(
+        col(ApiKey.tenant_id) == tenant_id,
+        col(ApiKey.key_id) == name,
+        col(ApiKey.actor) == "lender",
+        col(ApiKey.scope).in_(may),
+        col(ApiKey.revoked_at).is_(None),
     )
-    return found.first() is not None
+    person = select(Person.id).where(
+        col(Person.tenant_id) == tenant_id,
+        col(Person.handle) == name,
+        col(Person.actor) == "lender",
+        col(Person.scope).in_(may),
+        col(Person.removed_at).is_(None),
+    )
+    if session.exec(key).first() is None and session.exec(person).first() is None:
+        problem = FieldProblem(
+            "reviewer", "must be the handle of a person, or the key_id of a key, that may review"
+        )
+        raise InvalidInputError("It cannot be assigned like this.", errors=(problem,))
+    return person_of(session, name)

@@ -122,7 +122,7 @@ def list_queue(
     cursor: str | None = None,
     limit: int = 50,
 ) -> QueuePage:
-    """What waits for this reviewer (a key id); raises `InvalidInputError` for a bad cursor."""
+    """What waits for this reviewer (a person); raises `InvalidInputError` for a bad cursor."""
     values: dict[str, object] = {"by": by, "limit": limit + 1}
     conditions = ""
     for name, condition in _FILTERS.items():

@@ -225,6 +225,7 @@ def add_reading(
     *,
     tenant_id: UUID,
     by: str,
+    under: str | None = None,
     known_rules: Iterable[str],
     now: datetime,
 ) -> tuple[ReadingRow, bool]:
@@ -274,10 +275,15 @@ def add_reading(
     add_entry(
         session,
         tenant_id=tenant_id,
-        actor=by,
+        actor=under or by,
         action="contact_read",
         subject_id=str(interaction_id),
-        details={"sample": str(sample_id), "reading": reading.value, "missed": wanted},
+        details={
+            "sample": str(sample_id),
+            "reading": reading.value,
+            "missed": wanted,
+            **reviews.acted_for(by, under),
+        },
     )
     reviews.let_go(session, key, by=by)
     return row, True

@@ -50,7 +50,7 @@ class Standing:
 def is_blind_to(
     session: Session, interaction_id: UUID, reviews: Sequence[ReviewRow], viewer: str | None
 ) -> bool:
-    """Whether a lender's key may not know a decision yet: the second reading is still to come."""
+    """Whether a person of the lender may not know yet: the second reading is still to come."""
     return _hides(reviews, viewer) and bool(drawn_twice(session, [interaction_id]))
 
 
@@ -59,7 +59,7 @@ def standing(
 ) -> dict[UUID, Standing]:
     """What people made of findings, by id; those that nobody touched are left out.
 
-    With `viewer`, a lender's key id, a decision that this key may have to judge blindly is hidden.
+    With `viewer`, a person of the lender, what this person may have to judge blindly is hidden.
     """
     if not finding_ids:
         return {}
