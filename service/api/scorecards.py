@@ -1,7 +1,7 @@
 """Scorecards of agencies, the league, the yearly evaluation, and the badge."""
 
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -141,11 +141,18 @@ class BadgeTokenOut(Frozen):
     path: str = Field(description="The badge's address on this service.")
 
 
+LONGEST = timedelta(days=3660)
+"""Ten years: the trend looks at the same time again before it."""
+
+
 def _end(since: datetime, to: datetime | None) -> datetime:
     end = to or now()
     if end <= since:
         problem = FieldProblem("to", "must lie after from")
         raise InvalidInputError("The time ends before it starts.", errors=(problem,))
+    if end - since > LONGEST:
+        problem = FieldProblem("from", f"must lie at most {LONGEST.days} days before to")
+        raise InvalidInputError("The time is too long for one card.", errors=(problem,))
     return end
 
 

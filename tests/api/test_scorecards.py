@@ -44,6 +44,24 @@ def month(
     return agency
 
 
+@pytest.mark.parametrize(
+    ("since", "to", "field"),
+    [
+        pytest.param("0017-01-16T17:23:13Z", None, "from", id="two thousand years"),
+        pytest.param("2026-06-02T00:00:00Z", "2026-06-01T00:00:00Z", "to", id="backwards"),
+    ],
+)
+def test_a_time_that_no_card_can_show_is_refused(
+    client: TestClient, lender: Lender, agency: Sender, since: str, to: str | None, field: str
+) -> None:
+    days = {"from": since, **({"to": to} if to else {})}
+
+    answer = client.get(f"/v1/scorecards/{agency.id}", params=days, headers=lender.auth)
+
+    assert answer.status_code == 422
+    assert [each["field"] for each in answer.json()["errors"]] == [field]
+
+
 def test_a_card_counts_what_stands_after_review(
     client: TestClient, lender: Lender, month: Sender
 ) -> None:
