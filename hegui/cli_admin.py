@@ -173,6 +173,7 @@ def endpoint_add(
     from service.db import tenant_session
     from service.errors import ServiceError
     from service.models import EndpointKind
+    from service.privacy.sealed_fields import opened
 
     wish = EndpointWish(
         url=url,
@@ -193,7 +194,9 @@ def endpoint_add(
         try:
             with tenant_session(lender) as session:
                 made = add_endpoint(session, tenant_id=lender, wish=wish, by=OPERATOR)
-                show(endpoint_id=made.id, secret=made.secret if kind == "webhook" else "")
+                show(
+                    endpoint_id=made.id, secret=opened(made, "secret") if kind == "webhook" else ""
+                )
         except ServiceError as error:
             fields = "; ".join(f"{each.field} {each.message}" for each in error.errors)
             hint = "private addresses and plain http must stand in HEGUI_EGRESS_ALLOW"

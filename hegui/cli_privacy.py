@@ -97,7 +97,8 @@ def keys_reseal(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
     from service.clock import now
     from service.db import tenant_session
     from service.privacy import sealing
-    from service.privacy.data_keys import drop_unused, reseal, reseal_all
+    from service.privacy.data_keys import drop_unused, reseal
+    from service.privacy.resealing import reseal_fields
 
     with lender_database(data_dir, tenant_id) as tenant:
         sealing.load_keys(tenant, anew=True)
@@ -106,8 +107,11 @@ def keys_reseal(tenant_id: TenantId, data_dir: DataDir = VAR) -> None:
             with tenant_session(tenant) as session:
                 batch = reseal(session, tenant_id=tenant, after=after)
             count, after, more = count + batch.count, batch.after, batch.after is not None
-        with tenant_session(tenant) as session:
-            count += reseal_all(session, tenant_id=tenant)
+        done = 1
+        while done:
+            with tenant_session(tenant) as session:
+                done = reseal_fields(session, tenant_id=tenant)
+            count += done
         with tenant_session(tenant) as session:
             dropped = drop_unused(session, tenant_id=tenant, before=now() - SETTLED, by=OPERATOR)
     show(resealed=count, keys_dropped=dropped)

@@ -17,6 +17,7 @@ from standardwebhooks import Webhook
 
 from service import db
 from service.errors import BadSignatureError, FieldProblem, InvalidInputError
+from service.privacy.sealed_fields import open_text
 
 TOLERANCE_S = 300
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
@@ -120,8 +121,14 @@ def _load_source(agency_id: UUID) -> Source | None:
             db.pool().check()
     if row is None:
         return None
-    tenant_id, current, previous, until = row
-    return Source(tenant_id, agency_id, (current, previous) if previous else (current,), until)
+    tenant_id, *held, until = row
+    names = ("secret_current", "secret_previous")
+    secrets = tuple(
+        open_text(tenant_id, "webhook_source", str(agency_id), name, secret)
+        for name, secret in zip(names, held, strict=True)
+        if secret
+    )
+    return Source(tenant_id, agency_id, secrets, until)
 
 
 def find_source(agency_id: UUID) -> Source | None:

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from migrations.fence import APP, NOTHING, fence, script
+from migrations.fence import APP, NOTHING, driver, fence, script
 
 revision = "0014"
 down_revision = "0013"
@@ -41,10 +41,106 @@ create trigger recording_key_is_not_emptied before truncate on recording_key
   for each statement execute function hegui_append_only();
 """
 
+# Free texts of people are sealed, and may be sealed anew; once a case was erased they are emptied.
+# Nothing else of a decision changes, as before.
+TEXTS = """
+create function hegui_text_may_become(p_old text, p_new text, p_erased boolean) returns boolean
+language sql immutable as $$
+  select p_new is not distinct from p_old
+    or (p_old <> '' and p_new like 'hegui/sealed/1:%')
+    or (p_erased and p_old is not null and p_new = '')
+$$;
+create function hegui_is_erased(p_tenant uuid, p_interaction uuid) returns boolean
+language sql stable as $$
+  select exists (select 1 from interaction as i join event as e
+    on e.tenant_id = i.tenant_id and e.id = i.event_id
+    where i.tenant_id = p_tenant and i.id = p_interaction and e.erased_at is not null)
+$$;
+create function hegui_keep_reason() returns trigger language plpgsql as $$
+begin
+  if to_jsonb(new) - 'reason' = to_jsonb(old) - 'reason' and hegui_text_may_become(
+      old.reason, new.reason, hegui_is_erased(old.tenant_id, old.interaction_id)) then
+    return new;
+  end if;
+  raise exception 'a decision does not change' using errcode = 'HG002';
+end $$;
+create trigger review_is_kept before update on review
+  for each row execute function hegui_keep_reason();
+create trigger review_reading_is_kept before update on review_reading
+  for each row execute function hegui_keep_reason();
+create function hegui_keep_file() returns trigger language plpgsql as $$
+begin
+  if exists (select 1 from dispute as d where d.tenant_id = old.tenant_id
+      and d.id = old.dispute_id and hegui_is_erased(d.tenant_id, d.interaction_id)) then
+    return old;
+  end if;
+  raise exception 'a file stays with its dispute' using errcode = 'HG002';
+end $$;
+create trigger dispute_file_is_kept before delete on dispute_file
+  for each row execute function hegui_keep_file();
+"""
+# The guard of disputes lets their texts be sealed anew and emptied, whatever their state.
+GUARD_BEFORE = """begin
+  if old.state <> 'open' then"""
+GUARD_AFTER = """declare
+  v_erased boolean := hegui_is_erased(old.tenant_id, old.interaction_id);
+begin
+  if to_jsonb(new) - '{text,reason}'::text[] = to_jsonb(old) - '{text,reason}'::text[]
+     and hegui_text_may_become(old.text, new.text, v_erased)
+     and hegui_text_may_become(old.reason, new.reason, v_erased) then
+    return new;
+  end if;
+  if old.state <> 'open' then"""
+# What people wrote about the contacts of a case goes with it; what they decided stays. The hashes
+# of a dispute's files are given back: their bytes lie in the store.
+ERASE_MORE = (
+    ("  v_transcripts integer;\n", ("  v_transcripts integer;\n  v_reviews integer;\n"
+     "  v_readings integer;\n  v_disputes integer;\n  v_files jsonb;\n")),
+    ("  delete from person_phone", """  update review as w set reason = '' from interaction as i
+    where w.tenant_id = v_tenant and i.tenant_id = v_tenant and i.id = w.interaction_id
+      and i.case_id = p_case and w.reason <> '';
+  get diagnostics v_reviews = row_count;
+  update review_reading as w set reason = '' from interaction as i
+    where w.tenant_id = v_tenant and i.tenant_id = v_tenant and i.id = w.interaction_id
+      and i.case_id = p_case and w.reason <> '';
+  get diagnostics v_readings = row_count;
+  with gone as (
+    delete from dispute_file as f using dispute as d, interaction as i
+      where f.tenant_id = v_tenant and d.tenant_id = v_tenant and d.id = f.dispute_id
+        and i.tenant_id = v_tenant and i.id = d.interaction_id and i.case_id = p_case
+      returning f.sha256
+  ) select coalesce(jsonb_agg(distinct g.sha256), '[]') into v_files from gone as g;
+  update dispute as w set text = '', reason = case when w.reason is not null then '' end
+    from interaction as i
+    where w.tenant_id = v_tenant and i.tenant_id = v_tenant and i.id = w.interaction_id
+      and i.case_id = p_case and (w.text <> '' or w.reason <> '');
+  get diagnostics v_disputes = row_count;
+  delete from person_phone"""),
+    ("'transcripts', v_transcripts)", ("'transcripts', v_transcripts, 'reviews',"
+     " v_reviews + v_readings, 'disputes', v_disputes, 'files', v_files)")),
+)  # fmt: skip
+
+
+def change_function(name: str, *changes: tuple[str, str]) -> None:
+    """Change parts of a function as it stands; each part must be there once."""
+    found = driver().execute("select pg_get_functiondef(%s::regproc)", (name,)).fetchone()
+    assert found is not None
+    body = found[0]
+    for before, after in changes:
+        assert body.count(before) == 1, before
+        body = body.replace(before, after)
+    script(body)
+
 
 def upgrade() -> None:
     """Apply."""
     script(RECORDING_KEY)
+    script(TEXTS)
+    change_function("hegui_guard_dispute", (GUARD_BEFORE, GUARD_AFTER))
+    change_function("hegui_erase_case", *ERASE_MORE)
+    op.execute(f"grant update (reason) on review to {APP}")
+    op.execute(f"grant update (reason) on review_reading to {APP}")
+    op.execute(f"grant delete on dispute_file to {APP}")
     fence("recording_key", narrowed=NOTHING, rights="select, insert, update, delete")
     script(
         f"""
@@ -56,5 +152,16 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo; sealed objects cannot be opened any more."""
+    op.execute(f"revoke delete on dispute_file from {APP}")
+    op.execute(f"revoke update (reason) on review_reading from {APP}")
+    op.execute(f"revoke update (reason) on review from {APP}")
+    change_function("hegui_erase_case", *((after, before) for before, after in ERASE_MORE))
+    change_function("hegui_guard_dispute", (GUARD_AFTER, GUARD_BEFORE))
+    op.execute("drop trigger dispute_file_is_kept on dispute_file")
+    op.execute("drop trigger review_reading_is_kept on review_reading")
+    op.execute("drop trigger review_is_kept on review")
+    for function in ("hegui_keep_file()", "hegui_keep_reason()", "hegui_is_erased(uuid, uuid)",
+                     "hegui_text_may_become(text, text, boolean)"):  # fmt: skip
+        op.execute(f"drop function {function}")
     op.execute("drop table recording_key")
     op.execute("drop function hegui_keep_recording_key()")

@@ -23,6 +23,7 @@ from service.config import settings
 from service.db import front_door_session, tenant_session
 from service.errors import ConflictError, NotFoundError
 from service.models import Actor, Agency, ApiKey, Scope, Tenant, WebhookSource
+from service.privacy.sealed_fields import move_sealed, put_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,9 @@ def add_agency(session: Session, *, tenant_id: UUID, name: str, by: str) -> NewA
     session.add(agency)
     session.flush()
     secret = make_webhook_secret()
-    session.add(WebhookSource(agency_id=agency.id, tenant_id=tenant_id, secret_current=secret))
+    source = WebhookSource(agency_id=agency.id, tenant_id=tenant_id, secret_current="")
+    put_sealed(source, secret_current=secret)
+    session.add(source)
     add_entry(
         session, tenant_id=tenant_id, actor=by, action="agency_added", subject_id=str(agency.id)
     )
@@ -212,13 +215,14 @@ def rotate_secret(session: Session, *, tenant_id: UUID, agency_id: UUID, by: str
     ).one_or_none()
     if source is None:
         raise NotFoundError("There is no such agency.")
-    source.secret_previous = source.secret_current
+    move_sealed(source, source="secret_current", target="secret_previous")
     source.previous_until = now() + timedelta(hours=settings().secret_overlap_hours)
-    source.secret_current = make_webhook_secret()
+    secret = make_webhook_secret()
+    put_sealed(source, secret_current=secret)
     add_entry(
         session, tenant_id=tenant_id, actor=by, action="secret_rotated", subject_id=str(agency_id)
     )
-    return source.secret_current
+    return secret
 
 
 def add_regulator(name: str) -> Regulator:

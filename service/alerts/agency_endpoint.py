@@ -11,6 +11,7 @@ from service.audit import add_entry
 from service.config import settings
 from service.errors import FieldProblem, InvalidInputError, NotFoundError
 from service.keeping.completeness_models import AgencyEndpoint
+from service.privacy.sealed_fields import put_sealed
 from service.read import get_agency
 
 
@@ -25,9 +26,10 @@ def set_agency_endpoint(
         problem = FieldProblem("url", f"is not an address that we connect to ({error.code})")
         raise InvalidInputError("The endpoint cannot be set.", errors=(problem,)) from error
     row = session.get(AgencyEndpoint, (tenant_id, agency_id)) or AgencyEndpoint(
-        tenant_id=tenant_id, agency_id=agency_id, url=url, secret="", set_by=by
+        tenant_id=tenant_id, agency_id=agency_id, url="", secret="", set_by=by
     )
-    row.url, row.secret, row.set_at, row.set_by = url, make_webhook_secret(), now, by
+    put_sealed(row, url=url, secret=make_webhook_secret())
+    row.set_at, row.set_by = now, by
     session.add(row)
     _note(session, row, by, "agency_endpoint_set")
     return row

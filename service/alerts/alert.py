@@ -14,6 +14,7 @@ from service.alerts.routing import release_pending
 from service.audit import add_entry
 from service.jobs import Job, enqueue
 from service.models import AlertRow, AlertState, DeliveryRow, Endpoint
+from service.privacy.sealed_fields import opened, opened_or_none
 
 # While an endpoint fails, one alert at a time tries it, so it cannot hold up the others' work.
 PROBE_EVERY = timedelta(seconds=60)
@@ -106,8 +107,8 @@ def load_alert(
         alert_id=alert.id,
         tenant_id=tenant_id,
         endpoint_id=endpoint.id,
-        url=endpoint.url,
-        secret=endpoint.secret,
+        url=opened(endpoint, "url"),
+        secret=opened(endpoint, "secret"),
         message_id=alert.message_id,
         payload=alert.payload,
         attempts=claimed,
@@ -172,7 +173,8 @@ def store_attempt(
 def previous_secret(endpoint: Endpoint, now: datetime) -> str | None:
     """The secret before the last rotation, while it still holds."""
     until = endpoint.previous_until
-    return endpoint.secret_previous if until is not None and until > now else None
+    is_good = until is not None and until > now
+    return opened_or_none(endpoint, "secret_previous") if is_good else None
 
 
 def judge_endpoint(

@@ -24,6 +24,7 @@ from service.alerts.channel import channel
 from service.jobs import Job, enqueue
 from service.models import Agency, AlertRow, AlertState, DeliveryRow, Endpoint, EndpointKind
 from service.people import watch_notice
+from service.privacy.sealed_fields import opened
 
 MAX_ROWS = 5000
 SEVERITIES_ZH = {
@@ -305,8 +306,8 @@ def _claim(
         tenant_id=endpoint.tenant_id,
         endpoint_id=endpoint.id,
         kind=EndpointKind(endpoint.kind),
-        url=endpoint.url,
-        secret=endpoint.secret,
+        url=opened(endpoint, "url"),
+        secret=opened(endpoint, "secret"),
         subject=subject,
         text=text,
         alerts=len(alerts),

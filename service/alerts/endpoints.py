@@ -19,6 +19,7 @@ from service.clock import now
 from service.config import settings
 from service.errors import ConflictError, FieldProblem, InvalidInputError, NotFoundError
 from service.models import Agency, Endpoint, EndpointKind
+from service.privacy.sealed_fields import move_sealed, opened, put_sealed
 
 MAX_WINDOW_S = 86_400
 ESCALATE_AFTER_S = range(60, 604_801)
@@ -60,11 +61,13 @@ def add_endpoint(session: Session, *, tenant_id: UUID, wish: EndpointWish, by: s
         _refuse_second(session, wish.url)
     made = Endpoint(
         tenant_id=tenant_id,
-        url=wish.url,
+        url="",
         kind=wish.kind.value,
-        secret=make_webhook_secret() if wish.kind is EndpointKind.WEBHOOK else wish.secret or "",
+        secret="",
         **values,
     )
+    is_ours = wish.kind is EndpointKind.WEBHOOK
+    put_sealed(made, url=wish.url, secret=make_webhook_secret() if is_ours else wish.secret or "")
     session.add(made)
     session.flush()
     _note(session, made, by, "endpoint_added")
@@ -151,11 +154,11 @@ def rotate_endpoint_secret(
     if problems:
         raise InvalidInputError(_REFUSED, errors=tuple(problems))
     if kind is EndpointKind.WEBHOOK:
-        found.secret_previous = found.secret
+        move_sealed(found, source="secret", target="secret_previous")
         found.previous_until = now() + timedelta(hours=settings().secret_overlap_hours)
-        found.secret = make_webhook_secret()
+        put_sealed(found, secret=make_webhook_secret())
     else:
-        found.secret = secret or ""
+        put_sealed(found, secret=secret or "")
     session.flush()
     _note(session, found, by, "endpoint_secret_rotated")
     return found
@@ -223,7 +226,7 @@ def _refuse_secret(kind: EndpointKind, secret: str | None) -> list[FieldProblem]
 
 def _refuse_second(session: Session, url: str) -> None:
     """Two endpoints at one robot would each keep to the limit and break it together."""
-    if any(row.url == url for row in list_endpoints(session)):
+    if any(opened(row, "url") == url for row in list_endpoints(session)):
         raise ConflictError("There is an endpoint with this address already.")
 
 

@@ -29,6 +29,7 @@ from service.keeping.completeness_models import (
     Notice,
 )
 from service.keeping.completeness_store import told_digest
+from service.privacy.sealed_fields import opened
 
 # A message names so many calls; the rest is listed at its link.
 MOST_ITEMS = 500
@@ -156,11 +157,15 @@ def _place(session: Session, row: Notice) -> tuple[str, str, Any] | None:
     """Address, secret and a function that gives the secret before; None where it is gone."""
     if row.agency_id is not None:
         own = session.get(AgencyEndpoint, (row.tenant_id, row.agency_id))
-        return (own.url, own.secret, None) if own else None
+        return (opened(own, "url"), opened(own, "secret"), None) if own else None
     endpoint = session.exec(select(Endpoint).where(col(Endpoint.id) == row.endpoint_id)).one()
     if not endpoint.active or endpoint.removed_at is not None:
         return None
-    return endpoint.url, endpoint.secret, lambda at: previous_secret(endpoint, at)
+    return (
+        opened(endpoint, "url"),
+        opened(endpoint, "secret"),
+        lambda at: previous_secret(endpoint, at),
+    )
 
 
 def _wants(endpoint: Endpoint, agency_id: UUID) -> bool:

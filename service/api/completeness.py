@@ -23,6 +23,7 @@ from service.keeping.call_lists import ZONE, Manifest, read_call_list
 from service.keeping.completeness_models import CompletenessDay, CompletenessFinding, Fault
 from service.keeping.completeness_store import Filters
 from service.models import Actor, Scope
+from service.privacy.sealed_fields import opened
 
 router = APIRouter(tags=["completeness"])
 
@@ -263,7 +264,7 @@ def put_endpoint(
         by=caller.key_id,
         now=now(),
     )
-    return AgencyEndpointOut.model_validate(made)
+    return AgencyEndpointOut(agency_id=agency_id, url=wish.url, secret=opened(made, "secret"))
 
 
 @router.delete("/v1/agencies/{agency_id}/endpoint", status_code=204, summary="Ask by the API alone")

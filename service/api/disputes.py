@@ -41,6 +41,7 @@ from service.people.disputes import DisputeFilters
 from service.people.disputes_nearmiss import near_miss
 from service.people.models import DisputeFile, DisputeRow, DisputeState
 from service.privacy.masking import may_see_plain
+from service.privacy.sealed_fields import opened, opened_or_none
 
 router = APIRouter(tags=["disputes"])
 
@@ -103,10 +104,12 @@ class DisputeOut(BaseModel):
     @classmethod
     def of(cls, row: DisputeRow, files: list[DisputeFile], caller: Principal) -> "DisputeOut":
         """Show one row with its files."""
-        names = set(cls.model_fields) - {"interaction", "files", "decided_by"}
+        names = set(cls.model_fields) - {"interaction", "files", "decided_by", "text", "reason"}
         return cls(
             interaction=row.interaction_id,
             files=[DisputeFileOut.model_validate(file, from_attributes=True) for file in files],
+            text=opened(row, "text"),
+            reason=opened_or_none(row, "reason"),
             decided_by=row.decided_by if caller.actor is Actor.LENDER else None,
             **{name: getattr(row, name) for name in names},
         )

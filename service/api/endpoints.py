@@ -13,6 +13,7 @@ from service.alerts import alert_log, endpoints
 from service.api.deps import Administrator, LenderReader, TenantSession
 from service.config import settings
 from service.models import Endpoint, EndpointKind
+from service.privacy.sealed_fields import opened
 
 router = APIRouter(prefix="/v1/endpoints", tags=["alerts"])
 
@@ -166,16 +167,17 @@ class EndpointSecretOut(BaseModel):
 
 def _shown(row: Endpoint) -> str:
     """A robot's address holds its token: all after the host is left out."""
+    url = opened(row, "url")
     if row.kind == EndpointKind.EMAIL.value:
-        return row.url
-    scheme, _, rest = row.url.partition("://")
+        return url
+    scheme, _, rest = url.partition("://")
     if row.kind == EndpointKind.WEBHOOK.value:
-        return row.url.partition("?")[0]
+        return url.partition("?")[0]
     return f"{scheme}://{rest.split('/', maxsplit=1)[0]}/…"
 
 
 def _own_secret(row: Endpoint) -> str:
-    return row.secret if row.kind == EndpointKind.WEBHOOK.value else ""
+    return opened(row, "secret") if row.kind == EndpointKind.WEBHOOK.value else ""
 
 
 @router.post("", status_code=201, summary="Add an endpoint for alerts")

@@ -19,6 +19,7 @@ from service.people import reviews_figures, reviews_sample, watch
 from service.people.models import DrawMethod, Reading, ReadingRow, SampleItem, SampleRow
 from service.people.reviews_policy import RuleId
 from service.people.reviews_sample import MAX_SIZE, Misses, SampleWish
+from service.privacy.sealed_fields import opened
 
 router = APIRouter(tags=["reviews"])
 
@@ -174,8 +175,9 @@ class ContactReadingOut(Frozen):
     @classmethod
     def of(cls, row: ReadingRow) -> "ContactReadingOut":
         """Show one row."""
-        names = set(cls.model_fields) - {"interaction"}
-        return cls(interaction=row.interaction_id, **{n: getattr(row, n) for n in names})
+        names = set(cls.model_fields) - {"interaction", "reason"}
+        shown = {name: getattr(row, name) for name in names}
+        return cls(interaction=row.interaction_id, reason=opened(row, "reason"), **shown)
 
 
 class AgreementOut(Frozen):

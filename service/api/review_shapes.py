@@ -16,6 +16,7 @@ from service.models import Actor
 from service.people.models import Decision, DisputeState, Reading, ReviewRow
 from service.people.reviews import Standing, standing
 from service.people.reviews_policy import RuleId
+from service.privacy.sealed_fields import opened
 
 Reason = Annotated[
     SafeStr,
@@ -116,8 +117,9 @@ class ReviewOut(BaseModel):
     @classmethod
     def of(cls, row: ReviewRow) -> "ReviewOut":
         """Show one row."""
-        names = set(cls.model_fields) - {"interaction"}
-        return cls(interaction=row.interaction_id, **{n: getattr(row, n) for n in names})
+        names = set(cls.model_fields) - {"interaction", "reason"}
+        shown = {name: getattr(row, name) for name in names}
+        return cls(interaction=row.interaction_id, reason=opened(row, "reason"), **shown)
 
 
 class ReviewList(BaseModel):

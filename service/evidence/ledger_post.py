@@ -15,6 +15,7 @@ from service.alerts.alert import Attempt, Delivery, Result, judge_endpoint, prev
 from service.evidence.ledger_models import LedgerCheckpoint, LedgerPost
 from service.jobs import Job, enqueue
 from service.models import Endpoint, EndpointKind
+from service.privacy.sealed_fields import opened
 
 EVERY = timedelta(hours=1)
 
@@ -78,8 +79,8 @@ def load_checkpoint(
         alert_id=endpoint.id,
         tenant_id=tenant_id,
         endpoint_id=endpoint.id,
-        url=endpoint.url,
-        secret=endpoint.secret,
+        url=opened(endpoint, "url"),
+        secret=opened(endpoint, "secret"),
         message_id=f"chk_{endpoint.id.hex}_{row.size}",
         payload={
             "type": "checkpoint.sealed",

@@ -93,7 +93,7 @@ class Sealed:
     def keep(self) -> None:
         """Write the key down, wrapped."""
         tenant_id, sha256 = self._place
-        about = sealing.about_field(tenant_id, "recording_key", sha256, str(self._id))
+        about = _about_key(tenant_id, sha256, self._id)
         wrapped = sealing.seal(tenant_id, self._key, about)
         with db.pool().connection() as connection, connection.transaction():
             connection.execute("select set_config('app.tenant_id', %s, true)", (str(tenant_id),))
@@ -120,11 +120,7 @@ def find_opener(tenant_id: UUID, sha256: str, head: bytes, size: int) -> StreamO
         row = connection.execute(_FIND, (tenant_id, sha256, key_id)).fetchone()
     if row is None:
         raise NotFoundError(NOT_THERE)
-    key = sealing.unseal(
-        tenant_id,
-        row[0],
-        sealing.about_field(tenant_id, "recording_key", sha256, str(key_id)),
-    )
+    key = sealing.unseal(tenant_id, row[0], _about_key(tenant_id, sha256, key_id))
     try:
         layout = Layout(size - PREFIX_BYTES)
         about = _about(tenant_id, sha256, key_id)
@@ -168,6 +164,10 @@ def _fill(file: IO[bytes], chunks: Iterator[bytes]) -> None:
     for chunk in chunks:
         file.write(chunk)
     file.flush()
+
+
+def _about_key(tenant_id: UUID, sha256: str, key_id: UUID) -> bytes:
+    return sealing.about_field(tenant_id, "recording_key", f"{sha256}|{key_id}", "sealed")
 
 
 def _about(tenant_id: UUID, sha256: str, key_id: UUID) -> bytes:

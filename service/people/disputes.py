@@ -19,6 +19,7 @@ from service.people.disputes_calendar import end_of_working_days
 from service.people.models import Decision, DisputeFile, DisputeRow, DisputeState, Reading
 from service.people.reviews import MARK, Subject, Wish
 from service.people.reviews_policy import get_policy
+from service.privacy.sealed_fields import opened, opened_or_none, put_sealed
 from service.read import Page, make_cursor, read_cursor
 
 MAX_FILES = 10
@@ -61,7 +62,7 @@ def open_dispute(
         raise NotFoundError("There is no such finding.")
     before = _of_mark(session, subject)
     if before is not None:
-        if before.text == text and before.opened_by == by:
+        if opened(before, "text") == text and before.opened_by == by:
             return before, False
         raise _disputed(before)
     if not reviews.is_current(session, subject):
@@ -79,23 +80,22 @@ def open_dispute(
             code="window_closed",
             extra={"window_until": until.isoformat()},
         )
-    row = _add(
-        session,
-        DisputeRow(
-            tenant_id=tenant_id,
-            interaction_id=subject.interaction.id,
-            mark=subject.mark,
-            finding_id=finding_id,
-            agency_id=agency_id,
-            rule=subject.finding.rule,
-            severity=subject.finding.severity,
-            text=text,
-            opened_by=by,
-            opened_at=now,
-            window_until=until,
-            decide_by=end_of_working_days(now, policy.decide_days),
-        ),
+    wanted = DisputeRow(
+        tenant_id=tenant_id,
+        interaction_id=subject.interaction.id,
+        mark=subject.mark,
+        finding_id=finding_id,
+        agency_id=agency_id,
+        rule=subject.finding.rule,
+        severity=subject.finding.severity,
+        text="",
+        opened_by=by,
+        opened_at=now,
+        window_until=until,
+        decide_by=end_of_working_days(now, policy.decide_days),
     )
+    put_sealed(wanted, text=text)
+    row = _add(session, wanted)
     enqueue(session, Job.LAPSE, tenant_id=tenant_id, subject_id=row.id, at=row.decide_by)
     _note(session, row, by, "dispute_opened")
     return row, True
@@ -118,7 +118,7 @@ def judge(
     """
     row = get_dispute(session, dispute_id, lock=True)
     state = DisputeState.UPHELD if is_upheld else DisputeState.REJECTED
-    if (row.state, row.reason, row.decided_by) == (state.value, reason, by):
+    if (row.state, opened_or_none(row, "reason"), row.decided_by) == (state.value, reason, by):
         return row, False
     _refuse_closed(row, now)
     subject = reviews.get_subject(session, row.finding_id)
@@ -132,7 +132,8 @@ def judge(
     made = reviews.add_review(
         session, subject, wish, before, tenant_id=row.tenant_id, by=by, under=under, now=now
     )
-    row.state, row.reason, row.decided_by, row.decided_at = state.value, reason, by, now
+    row.state, row.decided_by, row.decided_at = state.value, by, now
+    put_sealed(row, reason=reason)
     session.flush()
     _note(session, row, under or by, "dispute_judged", **reviews.acted_for(by, under))
     reviews.recount(session, made, subject, base_url=base_url, now=now)

@@ -35,6 +35,7 @@ from service.people.reviews_standing import (
     is_blind_to,
     standing,
 )
+from service.privacy.sealed_fields import opened, put_sealed
 
 __all__ = [
     "FINAL", "MARK", "Claim", "Standing", "Subject", "Wish", "acted_for", "add_review", "assign",
@@ -268,7 +269,7 @@ def list_reviews(session: Session, subject: Subject) -> Sequence[ReviewRow]:
 
 def _is_same(row: ReviewRow, wish: Wish) -> bool:
     severity = wish.severity.value if wish.severity else None
-    return (row.decision, row.reason, row.to_rule, row.to_severity) == (
+    return (row.decision, opened(row, "reason"), row.to_rule, row.to_severity) == (
         wish.decision.value,
         wish.reason,
         wish.rule,
@@ -363,10 +364,11 @@ def add_review(
         decision=wish.decision.value,
         to_rule=wish.rule,
         to_severity=wish.severity.value if wish.severity else None,
-        reason=wish.reason,
+        reason="",
         decided_by=by,
         decided_at=now,
     )
+    put_sealed(row, reason=wish.reason)
     session.add(row)
     details: Mapping[str, object] = {
         "review_id": str(row.id),

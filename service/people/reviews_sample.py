@@ -20,6 +20,7 @@ from service.people import reviews
 from service.people.agreement import Share, weighted_share
 from service.people.models import DrawMethod, Reading, ReadingRow, SampleItem, SampleRow
 from service.people.reviews_policy import get_policy
+from service.privacy.sealed_fields import opened, put_sealed
 from service.read import Page, get_agency, make_cursor, read_cursor
 
 MAX_SIZE = 5000
@@ -242,7 +243,7 @@ def add_reading(
     held = {row.reading: row for row in _readings(session, sample_id, interaction_id)}
     own = held.get(reading.value)
     if own is not None:
-        if (own.read_by, own.missed, own.reason) == (by, wanted, reason):
+        if (own.read_by, own.missed, opened(own, "reason")) == (by, wanted, reason):
             return own, False
         raise ConflictError("Somebody has read it already.", code="already_read")
     if reading is Reading.SECOND and not (item.second and "first" in held):
@@ -260,10 +261,11 @@ def add_reading(
         verdict_id=contact.verdict_id,
         reading=reading.value,
         missed=wanted,
-        reason=reason,
+        reason="",
         read_by=by,
         read_at=now,
     )
+    put_sealed(row, reason=reason)
     made = session.exec(
         insert(ReadingRow)
         .values(**row.model_dump())

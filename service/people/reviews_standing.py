@@ -17,6 +17,7 @@ from service.people.models import (
     ReviewRow,
     SampleItem,
 )
+from service.privacy.sealed_fields import opened, opened_or_none
 
 MARK = func.hegui_finding_mark(col(FindingRow.rule), col(FindingRow.doc))
 FINAL = frozenset({DisputeState.UPHELD, DisputeState.REJECTED})
@@ -112,7 +113,7 @@ def _standing(
             state=Decision.DISMISS.value if is_upheld else _kept(last),
             rule=(last.to_rule if last else None) or rule,
             severity=(last.to_severity if last else None) or severity,
-            reason=dispute.reason,
+            reason=opened_or_none(dispute, "reason"),
             decided_by=dispute.decided_by,
             decided_at=dispute.decided_at,
             is_final=True,
@@ -127,7 +128,7 @@ def _standing(
         state=last.decision,
         rule=last.to_rule or rule,
         severity=last.to_severity or severity,
-        reason=last.reason,
+        reason=opened(last, "reason"),
         decided_by=last.decided_by,
         decided_at=last.decided_at,
         review_id=last.id,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlmodel import Session, col, select
 
 from service.audit import add_entry
@@ -14,21 +14,14 @@ from service.models import EventRow
 from service.privacy import sealing
 from service.privacy.master_key import unwrap, wrap
 from service.privacy.models import DataKey, KeyPurpose
+from service.privacy.resealing import used_keys
 
 BATCH = 500
 _RESEAL = text(
     "update event set sealed = :sealed"
     " where tenant_id = :tenant and id = :id and sealed = :before and erased_at is null"
 )
-# Other columns that hold what is sealed: their table, the rest of its key, the column; and what
-# the associated data names of a row.
-_SEALED = (("recording_key", ("sha256", "id"), "sealed"),)
-_USED = text(
-    " union ".join(
-        f"select substring({column} from 2 for 16) from {table} where {column} is not null"  # noqa: S608  fixed words
-        for table, _, column in (("event", (), "sealed"), *_SEALED)
-    )
-)
+_USED = text("select distinct substring(sealed from 2 for 16) from event where sealed is not null")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,42 +81,13 @@ def reseal(session: Session, *, tenant_id: UUID, after: UUID | None = None) -> R
     return Resealed(count, rows[-1].id if len(rows) == BATCH else None)
 
 
-def reseal_all(session: Session, *, tenant_id: UUID) -> int:
-    """Seal everything but events under the current key; gives how many fields were sealed anew."""
-    current = sealing.load_keys(tenant_id).current
-    count = 0
-    for table, key, column in _SEALED:
-        rows = session.connection().execute(_stale(table, key, column), {"key": current.bytes})
-        for *names, before in rows.all():
-            about = sealing.about_field(tenant_id, table, *map(str, names))
-            plain = sealing.unseal(tenant_id, before, about)
-            values = {f"k{place}": name for place, name in enumerate(names)}
-            sealed = sealing.seal(tenant_id, plain, about)
-            found = session.connection().execute(
-                _renew(table, key, column), {**values, "sealed": sealed, "before": before}
-            )
-            count += found.rowcount
-    return count
-
-
-def _stale(table: str, key: Sequence[str], column: str) -> TextClause:
-    return text(
-        f"select {', '.join(key)}, {column} from {table}"  # noqa: S608  fixed words
-        f" where substring({column} from 2 for 16) <> :key"
-    )
-
-
-def _renew(table: str, key: Sequence[str], column: str) -> TextClause:
-    names = " and ".join(f"{name} = :k{place}" for place, name in enumerate(key))
-    return text(f"update {table} set {column} = :sealed where {names} and {column} = :before")  # noqa: S608  fixed words
-
-
 def drop_unused(session: Session, *, tenant_id: UUID, before: datetime, by: str) -> int:
     """Delete the tenant's retired keys with which nothing is sealed any more; gives how many.
 
     Only those retired before a moment: another process may still use a younger one.
     """
     used = {UUID(bytes=bytes(key)) for (key,) in session.connection().execute(_USED)}
+    used |= used_keys(session, tenant_id)
     retired = session.exec(
         select(DataKey).where(col(DataKey.retired_at) < before, col(DataKey.id).not_in(used))
     ).all()

@@ -99,9 +99,9 @@ def about_event(tenant_id: UUID, agency_id: UUID, message_id: str) -> bytes:
     return f"hegui/1|{tenant_id}|event|{agency_id}|{message_id}".encode()
 
 
-def about_field(tenant_id: UUID, table: str, *row: str) -> bytes:
-    """The associated data of a field of any other table: its tenant, its table, its row."""
-    return "|".join((f"hegui/1|{tenant_id}|{table}", *row)).encode()
+def about_field(tenant_id: UUID, table: str, row: str, column: str) -> bytes:
+    """The associated data of a field of any other table; `row` is its key after the tenant."""
+    return f"hegui/1|{tenant_id}|{table}|{row}|{column}".encode()
 
 
 def seal(tenant_id: UUID, plain: bytes, about: bytes) -> bytes:

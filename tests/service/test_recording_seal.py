@@ -22,6 +22,7 @@ from service.errors import DigestMismatchError, MasterKeyError, NotFoundError
 from service.keeping.sealed import HEAD_BYTES, MARK
 from service.keeping.storage import LocalStore, store
 from service.privacy import data_keys, sealing
+from service.privacy.resealing import reseal_fields
 from service.privacy.stream_cipher import HEADER_BYTES, Layout, StreamOpener, StreamSealer
 from tests.conftest import Database
 from tests.factories import Lender, make_tenant
@@ -217,7 +218,7 @@ def test_a_new_data_key_seals_the_recordings_keys_anew_and_leaves_the_objects(
         assert data_keys.drop_unused(session, tenant_id=lender.id, before=moment, by="x") == 0
 
     with tenant_session(lender.id) as session:
-        assert data_keys.reseal_all(session, tenant_id=lender.id) == 1
+        assert reseal_fields(session, tenant_id=lender.id) == 1
     with tenant_session(lender.id) as session:
         moment = now()
         assert data_keys.drop_unused(session, tenant_id=lender.id, before=moment, by="x") == 1

@@ -21,6 +21,7 @@ from service.history import list_interactions, read_history
 from service.models import EventRow
 from service.privacy import data_keys, sealing
 from service.privacy.master_key import make_master_key, master_keys
+from service.privacy.resealing import reseal_fields
 from tests.conftest import Database
 from tests.factories import Lender, Sender, make_case, make_sms, make_tenant, post_event
 
@@ -118,6 +119,7 @@ def test_after_a_rotation_old_and_new_open_and_a_reseal_ends_the_old_key(
 
     with tenant_session(lender.id) as session:
         assert data_keys.reseal(session, tenant_id=lender.id) == data_keys.Resealed(3, None)
+        assert reseal_fields(session, tenant_id=lender.id) == 1  # the secret of its webhooks
     with tenant_session(lender.id) as session:
         soon = now() + timedelta(seconds=1)
         assert data_keys.drop_unused(session, tenant_id=lender.id, before=soon, by="test") == 1

@@ -1,0 +1,215 @@
+"""Whoever has a copy of the database and of the store finds no secret, no voice and no free text.
+
+What is not promised (docs/security.md) is named here too: the quotes of findings.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlmodel import SQLModel, select
+from starlette.testclient import TestClient
+
+from service.config import settings
+from service.db import tenant_session
+from service.errors import MasterKeyError
+from service.models import Endpoint, WebhookSource
+from service.people.models import DisputeRow, ReviewRow
+from service.privacy.resealing import reseal_fields
+from service.privacy.sealed_fields import MARK, open_text, opened, seal_text
+from tests.conftest import Database
+from tests.factories import Lender, Sender, put_recording
+from tests.people import (
+    act,
+    draw_all_twice,
+    findings,
+    make_quality,
+    make_reviewer,
+    review,
+    send_threat,
+)
+
+AUDIO = b"RIFF marked bytes of a voice " * 400
+FILE = b"%PDF-1.7 marked bytes of a file " * 400
+TOKEN, SECRET = "b0a7c1d2e3f4", "SECdingtalkmarked0123456789"
+REASONS = {
+    "review": "复核标记：听见了张三丰的话",
+    "second": "二读标记：电话是他本人接的",
+    "dispute": "申诉标记：催收员叫李寻欢",
+    "judgement": "裁定标记：家住桃花岛",
+    "reading": "抽样标记：提到其弟阿飞",
+}
+
+
+def dump(database: Database) -> str:
+    """Every row of every table as text; bytes are in hex there."""
+    with psycopg.connect(database.superuser_url) as connection:
+        tables = connection.execute(
+            "select relname from pg_class where relkind in ('r', 'p')"
+            " and relnamespace = 'public'::regnamespace order by relname"
+        ).fetchall()
+        rows = [
+            row
+            for (table,) in tables
+            for (row,) in connection.execute(f'select t::text from "{table}" as t'.encode())
+        ]
+    return "\n".join(rows)
+
+
+def is_in(mark: str, held: str) -> bool:
+    return mark in held or mark.encode().hex() in held
+
+
+def files_of(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+@pytest.fixture
+def quality(lender: Lender, agency: Sender) -> dict[str, str]:
+    return make_quality(lender, agency)
+
+
+@pytest.fixture
+def webhook(client: TestClient, lender: Lender, agency: Sender) -> dict[str, str]:
+    """A lender with every kind of secret; gives those by what they are."""
+    made = {}
+    hook = {"url": f"https://lender.example/alerts?token={TOKEN}"}
+    made["webhook"] = act(client, lender.auth, "/v1/endpoints", hook, expect=201)["secret"]
+    robot = f"https://oapi.dingtalk.com/robot/send?access_token={TOKEN}9"
+    wish = {"url": robot, "kind": "dingtalk", "secret": SECRET}
+    act(client, lender.auth, "/v1/endpoints", wish, expect=201)
+    path = f"/v1/agencies/{agency.id}/secret"
+    made["source"] = act(client, lender.auth, path, expect=201)["webhook_secret"]
+    asked = client.put(
+        f"/v1/agencies/{agency.id}/endpoint",
+        json={"url": f"https://agency.example/ask/{TOKEN}"},
+        headers=lender.auth,
+    )
+    made["asked"] = asked.json()["secret"]
+    return made
+
+
+@pytest.fixture
+def spoken(
+    client: TestClient,
+    lender: Lender,
+    agency: Sender,
+    quality: dict[str, str],
+    run_jobs: Callable[[], None],
+) -> None:
+    """Contacts that people read, reviewed, disputed with a file, and judged."""
+    for number in range(2):
+        send_threat(client, agency, number, interaction_id=f"S-{number}")
+    run_jobs()
+    first, second, judge = (make_reviewer(lender) for _ in range(3))
+    found, disputed = findings(client, lender.auth)[:2]
+    review(client, first, found["id"], "confirm", reason=REASONS["review"])
+    path = f"/v1/findings/{disputed['id']}/disputes"
+    dispute = act(client, quality, path, {"text": REASONS["dispute"]}, expect=201)
+    name = hashlib.sha256(FILE).hexdigest()
+    sent = client.put(
+        f"/v1/disputes/{dispute['id']}/files/{name}",
+        content=FILE,
+        headers={**quality, "content-type": "application/pdf"},
+    )
+    assert sent.status_code == 201, sent.text
+    told = {"upheld": False, "reason": REASONS["judgement"]}
+    act(client, judge, f"/v1/disputes/{dispute['id']}/judgement", told, expect=201)
+    sample = draw_all_twice(lender)
+    contact = found["interaction"]
+    for reader, which, reason in ((first, "first", "reading"), (second, "second", "second")):
+        item = f"/v1/reviews/samples/{sample}/items/{contact}"
+        act(client, reader, f"{item}/claim", {"reading": which})
+        body = {"reading": which, "missed": [], "reason": REASONS[reason]}
+        act(client, reader, f"{item}/reading", body, expect=201)
+
+
+def test_a_copy_of_database_and_store_holds_no_secret_no_voice_and_no_free_text(
+    client: TestClient,
+    lender: Lender,
+    agency: Sender,
+    database: Database,
+    webhook: dict[str, str],
+    spoken: None,
+) -> None:
+    assert put_recording(client, agency, AUDIO).status_code == 201
+    held, stored = dump(database), files_of(settings().object_dir / str(lender.id))
+
+    assert len(held) > 20_000
+    assert is_in("K-0", held), "what is not sealed is found"
+    marks = [*webhook.values(), agency.secret, TOKEN, SECRET, *REASONS.values()]
+    assert [mark for mark in marks if is_in(mark, held)] == []
+    assert len(stored) > len(AUDIO) + len(FILE)
+    assert b"marked bytes" not in stored
+
+
+def test_what_earlier_releases_wrote_is_read_and_sealed_by_the_reseal(
+    client: TestClient,
+    lender: Lender,
+    agency: Sender,
+    database: Database,
+    webhook: dict[str, str],
+    spoken: None,
+) -> None:
+    plain = {
+        "webhook_source": {"secret_current": webhook["source"]},
+        "endpoint": {"url": "https://old.example/x", "secret": webhook["webhook"]},
+        "review": {"reason": REASONS["review"]},
+        "review_reading": {"reason": REASONS["reading"]},
+        "dispute": {"text": REASONS["dispute"], "reason": REASONS["judgement"]},
+    }
+    with psycopg.connect(database.superuser_url) as connection:
+        connection.execute("set session_replication_role = replica")
+        for table, columns in plain.items():
+            for column, text in columns.items():
+                connection.execute(f"update {table} set {column} = %s".encode(), (text,))
+
+    with tenant_session(lender.id) as session:
+        count = reseal_fields(session, tenant_id=lender.id)
+    while count:
+        with tenant_session(lender.id) as session:
+            count = reseal_fields(session, tenant_id=lender.id)
+
+    held = dump(database)
+    words = [text for columns in plain.values() for text in columns.values()]
+    assert [text for text in words if is_in(text, held)] == []
+    models: tuple[type[SQLModel], ...] = (WebhookSource, Endpoint, ReviewRow, DisputeRow)
+    with tenant_session(lender.id) as session:
+        for model in models:
+            for row in session.exec(select(model)).all():
+                for column, text in plain[str(model.__tablename__)].items():
+                    assert getattr(row, column).startswith(MARK)
+                    assert opened(row, column) == text
+
+
+def test_a_decision_keeps_what_was_decided_and_its_reason(
+    client: TestClient, lender: Lender, database: Database, spoken: None
+) -> None:
+    for statement in (
+        "update review set reason = ''",
+        "update review set reason = '另一个理由'",
+        "update review_reading set reason = ''",
+        "update dispute set text = ''",
+        "update dispute set reason = 'x'",
+        "delete from dispute_file",
+    ):
+        with psycopg.connect(database.app_url) as connection:
+            connection.execute("select set_config('app.tenant_id', %s, true)", (str(lender.id),))
+            with pytest.raises(psycopg.DatabaseError) as refused:
+                connection.execute(statement.encode())
+            assert refused.value.sqlstate == "HG002"
+    with psycopg.connect(database.app_url) as connection:
+        connection.execute("select set_config('app.tenant_id', %s, true)", (str(lender.id),))
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("update review set decision = 'dismiss'")
+
+
+def test_a_moved_text_does_not_open(lender: Lender, webhook: dict[str, str]) -> None:
+    sealed = seal_text(lender.id, "review", "1", "reason", "words")
+
+    assert open_text(lender.id, "review", "1", "reason", sealed) == "words"
+    for place in (("review", "2", "reason"), ("dispute", "1", "reason"), ("review", "1", "text")):
+        with pytest.raises(MasterKeyError):
+            open_text(lender.id, *place, sealed)
