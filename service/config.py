@@ -81,6 +81,15 @@ class Settings(BaseSettings):
     secret_overlap_hours: int = Field(
         default=24, ge=0, description="How long a rotated webhook secret stays valid."
     )
+    session_idle_minutes: int = Field(
+        default=30, ge=1, le=1440, description="How long a console session lives without a request."
+    )
+    session_max_hours: int = Field(
+        default=12, ge=1, le=720, description="How long a console session lives at most."
+    )
+    set_password_hours: int = Field(
+        default=72, ge=1, le=720, description="How long a token that sets a password is good."
+    )
     engine: Literal["openai-whisper", "faster-whisper"] = Field(
         default="openai-whisper", description="Speech engine."
     )

@@ -28,14 +28,19 @@ CODES: dict[str, Meaning] = {
     ),
     "bad_api_key": Meaning(
         401,
-        "The key is missing, malformed, unknown, expired or revoked.",
-        "密钥缺失、格式错误、未知、过期或已吊销。",
+        "The key or session is missing, malformed, unknown, expired, ended or revoked.",
+        "密钥或会话缺失、格式错误、未知、过期、已结束或已吊销。",
     ),
     "bad_request": Meaning(400, "The request is broken.", "请求不完整或无法读取。"),
     "bad_signature": Meaning(
         401,
         "The webhook's signature does not hold; sign the bytes as they are sent.",
         "Webhook 签名不符；请对实际发送的字节签名。",
+    ),
+    "bad_sign_in": Meaning(
+        401,
+        "Nobody signed in: the address, password or token is wrong, used or over.",
+        "登录未成功：邮箱、密码或令牌有误、已使用或已过期。",
     ),
     "claimed_by_another": Meaning(
         409,
@@ -47,6 +52,11 @@ CODES: dict[str, Meaning] = {
     ),
     "committed": Meaning(409, "The draw is committed already.", "该抽样已作承诺。"),
     "conflict": Meaning(409, "It contradicts what is stored.", "与已存内容矛盾。"),
+    "cross_site": Meaning(
+        403,
+        "With a session's cookie, changes come from this service's own pages; send `Origin`.",
+        "使用会话 Cookie 的修改请求须来自本服务页面；请附 `Origin`。",
+    ),
     "digest_mismatch": Meaning(
         422, "The bytes do not have the hash they came under.", "字节与其哈希不符。"
     ),
@@ -124,6 +134,9 @@ CODES: dict[str, Meaning] = {
         "No masked words of the contact make the rule speak; write the near miss by hand.",
         "脱敏后的原话不再触发规则；请手工编写反例。",
     ),
+    "no_password": Meaning(
+        409, "You sign in at the provider and have no password.", "您经身份提供方登录，没有密码。"
+    ),
     "not_committed": Meaning(409, "Nothing is committed to reveal yet.", "尚未作出抽样承诺。"),
     "not_disputable": Meaning(409, "A signal accuses nobody.", "提示不构成指控，无需争议。"),
     "not_found": Meaning(404, "There is no such thing for this caller.", "对该调用方而言不存在。"),
@@ -137,6 +150,9 @@ CODES: dict[str, Meaning] = {
         409, "Nobody judges a dispute of an own decision.", "不得裁决针对本人结论的争议。"
     ),
     "own_reading": Meaning(409, "Nobody reads the same twice.", "同一内容不得由同一人重复复核。"),
+    "person_exists": Meaning(
+        409, "The address is another person's here; change that one.", "该邮箱已属于另一人员。"
+    ),
     "purge_not_done": Meaning(409, "The purge is still under way.", "清除尚未完成。"),
     "purge_not_planned": Meaning(409, "The run is not planned any more.", "该批次已不在计划状态。"),
     "purge_other_list": Meaning(

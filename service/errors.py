@@ -4,6 +4,7 @@ ServiceError                      500  internal
 ├── RefusedError                  400  bad_request
 │   ├── BadSignatureError         401  bad_signature · timestamp_out_of_tolerance
 │   ├── BadKeyError               401  bad_api_key
+│   ├── BadSignInError            401  bad_sign_in
 │   ├── ForbiddenError            403  forbidden
 │   ├── NotFoundError             404  not_found
 │   ├── ConflictError             409  conflict · idempotency_conflict · interaction_of_other_case
@@ -104,6 +105,18 @@ class BadKeyError(RefusedError):
 
     def headers(self) -> dict[str, str]:
         """Name the scheme that is asked for."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class BadSignInError(RefusedError):
+    """Somebody did not sign in; the same for all that can be wrong."""
+
+    status = 401
+    code = "bad_sign_in"
+    title = "Sign-in refused"
+
+    def headers(self) -> dict[str, str]:
+        """Name the scheme that is asked for elsewhere; a log-in has none of its own."""
         return {"WWW-Authenticate": "Bearer"}
 
 

@@ -11,11 +11,14 @@ from uuid import UUID, uuid4
 from standardwebhooks import Webhook
 from starlette.testclient import TestClient
 
-from service.access import grants, tenants
+from service.access import console, grants, persons, tenants
+from service.access.console import Caller
 from service.access.grants import GrantWish
 from service.access.keys import IssuedKey, KeyWish, add_key
 from service.access.models import GrantField
 from service.access.notebook import OPERATOR
+from service.access.person_models import How, Person
+from service.access.persons import Circle, PersonWish
 from service.db import front_door_session, tenant_session
 from service.models import Actor, Scope
 
@@ -92,6 +95,42 @@ def make_regulator(lender: Lender, **wish: Any) -> IssuedKey:
     regulator = tenants.add_regulator("示例监管局")
     make_grant(lender, regulator.id, **wish)
     return make_regulator_key(regulator.id)
+
+
+ORIGIN = "http://127.0.0.1:8080"  # what the setting says where it is not set
+
+
+@dataclass(frozen=True)
+class Signed:
+    """Somebody who signed in, and what that browser sends."""
+
+    id: UUID
+    handle: str
+    token: str
+
+    @property
+    def auth(self) -> dict[str, str]:
+        return {"cookie": f"{console.COOKIE}={self.token}", "origin": ORIGIN}
+
+
+def make_person(
+    lender: Lender | None, actor: Actor = Actor.LENDER, scope: Scope = Scope.ADMIN, **wish: Any
+) -> Person:
+    """Somebody who may sign in; no lender: an operator, or of `regulator_id`."""
+    tenant = lender.id if lender else None
+    asked = PersonWish(
+        actor, scope, **{"email": f"{uuid4().hex}@example.com", "name": "李娜", **wish}
+    )
+    with console.circle_session(tenant) as session:
+        return persons.add_person(session, Circle(tenant), asked, by=OPERATOR)
+
+
+def sign_in(person: Person) -> Signed:
+    """A session of somebody, as the provider's word would begin it."""
+    caller = Caller("127.0.0.1", "test")
+    return Signed(
+        person.id, person.handle, console.begin_session(person, How.OIDC, caller, old=None)
+    )
 
 
 def make_agency(lender: Lender, name: str = "示例催收公司") -> Sender:

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from service.access.door import Credential
 from service.access.grants import choose_grant, note_access
 from service.access.tenants import Principal
-from service.errors import FieldProblem, InvalidInputError
+from service.errors import FieldProblem, ForbiddenError, InvalidInputError
 from service.models import Actor, AuditEntry, Scope
 
 
@@ -24,6 +24,8 @@ def open_principal(
     A regulator speaks under one live grant, and its act is written down and committed before
     anything is read. A lender's viewer and a regulator see personal data masked.
     """
+    if credential.actor is Actor.OPERATOR:
+        raise ForbiddenError("An operator looks after the service and sees no lender's data.")
     if credential.regulator_id is None:
         assert credential.tenant_id is not None
         is_viewer = credential.actor is Actor.LENDER and credential.scope is Scope.READ

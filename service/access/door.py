@@ -16,7 +16,9 @@ from service.db import front_door_session
 from service.errors import BadKeyError
 from service.models import Actor, Scope
 
-_REFUSED = "The API key is missing, malformed, unknown, expired, suspended or revoked."
+_REFUSED = (
+    "The API key or session is missing, malformed, unknown, expired, suspended, ended or revoked."
+)
 # Compared with where there is no such key: the same work and the same answer.
 _NO_DIGEST = TokenParts("", "").digest
 _KEY = text("""
@@ -112,7 +114,7 @@ def is_live(key_id: str) -> bool:
         if row is None or not row["is_live"]:
             return False
         agency = row["agency_id"]
-        return agency is None or _takes(session, row["tenant_id"], agency)
+        return agency is None or is_open_to(session, row["tenant_id"], agency)
 
 
 def _find_by_key(session: Session, parts: TokenParts) -> Credential | None:
@@ -131,7 +133,7 @@ def _find_by_token(session: Session, parts: TokenParts) -> Credential | None:
 def _credential(session: Session, row: RowMapping) -> Credential | None:
     if not row["is_live"]:
         return None
-    if row["agency_id"] is not None and not _takes(session, row["tenant_id"], row["agency_id"]):
+    if row["agency_id"] is not None and not is_open_to(session, row["tenant_id"], row["agency_id"]):
         return None
     return Credential(
         id=row["id"],
@@ -147,7 +149,7 @@ def _credential(session: Session, row: RowMapping) -> Credential | None:
     )
 
 
-def _takes(session: Session, tenant_id: UUID, agency_id: UUID) -> bool:
+def is_open_to(session: Session, tenant_id: UUID, agency_id: UUID) -> bool:
     """Tell whether an agency is neither suspended nor removed; its table is fenced."""
     session.connection().execute(_NAME_TENANT, {"tenant": str(tenant_id)})
     return bool(session.connection().execute(_AGENCY, {"agency": agency_id}).scalar())

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, text, tuple_
 from sqlmodel import Session, col, select
 
+from service.access import console
 from service.access import door as access_door
 from service.access.keys import get_regulator, person_of
 from service.access.models import AccessGrant, AccessKind, GrantAccess, GrantField
@@ -359,7 +360,11 @@ def require_field(principal: Principal, field: GrantField) -> None:
 
 def is_still_open(principal: Principal) -> bool:
     """Tell whether a caller may go on reading: its key is good, and a regulator's grant lives."""
-    if not access_door.is_live(principal.key_id):
+    if principal.session_id is not None:
+        is_good = console.is_live(principal.session_id)
+    else:
+        is_good = access_door.is_live(principal.key_id)
+    if not is_good:
         return False
     grant = principal.grant
     if grant is None:

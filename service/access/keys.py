@@ -28,7 +28,7 @@ from service.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from service.models import Actor, Agency, ApiKey, Scope
+from service.models import Actor, Agency, ApiKey, Scope, Tenant
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 MAX_OVERLAP_HOURS = 30 * 24
@@ -40,7 +40,7 @@ SHORT_LIVED = "hgt"
 _TOKEN = re.compile(
     r"((hgt?)_(?:dev|live)_([0-9A-Za-z]{12})_([0-9A-Za-z]{43}))_([0-9A-Za-z]{6})", re.ASCII
 )
-_SCOPES = {
+ALLOWED_SCOPES = {
     Actor.LENDER: {Scope.ADMIN, Scope.REVIEW, Scope.READ},
     Actor.AGENCY: {Scope.SEND, Scope.QUALITY, Scope.READ},
     Actor.REGULATOR: {Scope.READ},
@@ -149,8 +149,8 @@ def _refuse_wish(session: Session, tenant_id: UUID | None, wish: KeyWish) -> Non
     problems: list[FieldProblem] = []
     if wish.actor is Actor.OPERATOR:
         problems.append(FieldProblem("actor", "operators sign in: hegui person add --operator"))
-    elif wish.scope not in _SCOPES[wish.actor]:
-        allowed = ", ".join(sorted(scope.value for scope in _SCOPES[wish.actor]))
+    elif wish.scope not in ALLOWED_SCOPES[wish.actor]:
+        allowed = ", ".join(sorted(scope.value for scope in ALLOWED_SCOPES[wish.actor]))
         problems.append(FieldProblem("scope", f"must be one of: {allowed}"))
     if (wish.actor is Actor.AGENCY) != (wish.agency_id is not None):
         problems.append(FieldProblem("agency_id", "belongs to keys of agencies, and only to them"))
@@ -278,7 +278,7 @@ def revoke_key(session: Session, owner: Owner, key: UUID, *, by: str) -> None:
     """End a key at once and for good; ending it again changes nothing."""
     row = _get(session, owner, key)
     if row.revoked_at is None:
-        _refuse_last_administrator(session, row, by)
+        _refuse_last_key(session, row, by)
         row.revoked_at = now()
         note(session, tenant_id=row.tenant_id, by=by, action="key_revoked", subject_id=row.key_id)
 
@@ -287,7 +287,7 @@ def suspend_key(session: Session, owner: Owner, key: UUID, *, by: str) -> ApiKey
     """Refuse a key from its next request on, until it is resumed."""
     row = _get(session, owner, key)
     if row.suspended_at is None:
-        _refuse_last_administrator(session, row, by)
+        _refuse_last_key(session, row, by)
         row.suspended_at = now()
         note(session, tenant_id=row.tenant_id, by=by, action="key_suspended", subject_id=row.key_id)
     return row
@@ -302,21 +302,50 @@ def resume_key(session: Session, owner: Owner, key: UUID, *, by: str) -> ApiKey:
     return row
 
 
-def _refuse_last_administrator(session: Session, row: ApiKey, by: str) -> None:
-    """A lender does not lock itself out; the operator, who can let it in again, may."""
-    if by == OPERATOR or row.actor != Actor.LENDER or row.scope != Scope.ADMIN:
+def _refuse_last_key(session: Session, row: ApiKey, by: str) -> None:
+    if row.tenant_id is not None and (row.actor, row.scope) == (Actor.LENDER, Scope.ADMIN):
+        refuse_last_administrator(session, row.tenant_id, by=by, key=row.id)
+
+
+def refuse_last_administrator(
+    session: Session,
+    tenant_id: UUID,
+    *,
+    by: str,
+    key: UUID | None = None,
+    person: UUID | None = None,
+) -> None:
+    """Raise `ConflictError` where without this key or person no administrator would be left.
+
+    A lender does not lock itself out; the operator, who can let it in again, may. Administrators
+    are keys without an end and people who can sign in; one change at a time is looked at.
+    """
+    if by == OPERATOR:
         return
-    others = session.exec(
+    session.exec(select(Tenant.id).where(col(Tenant.id) == tenant_id).with_for_update()).one()
+    can_act = col(Person.suspended_at).is_(None) & col(Person.removed_at).is_(None)
+    keys = session.exec(
         select(func.count())
         .select_from(ApiKey)
-        .where(col(ApiKey.tenant_id) == row.tenant_id, col(ApiKey.id) != row.id)
+        .outerjoin(Person, col(Person.id) == col(ApiKey.person_id))
+        .where(col(ApiKey.tenant_id) == tenant_id, col(ApiKey.id).is_distinct_from(key))
+        .where(col(ApiKey.person_id).is_(None) | can_act)
+        .where(col(ApiKey.person_id).is_(None) | col(ApiKey.person_id).is_distinct_from(person))
         .where(col(ApiKey.actor) == Actor.LENDER.value, col(ApiKey.scope) == Scope.ADMIN.value)
         .where(col(ApiKey.revoked_at).is_(None), col(ApiKey.suspended_at).is_(None))
         .where(col(ApiKey.expires_at).is_(None))
     ).one()
-    if not others:
+    people = session.exec(
+        select(func.count())
+        .select_from(Person)
+        .where(col(Person.tenant_id) == tenant_id, col(Person.id).is_distinct_from(person))
+        .where(col(Person.actor) == Actor.LENDER.value, col(Person.scope) == Scope.ADMIN.value)
+        .where(can_act, col(Person.password).is_not(None) | col(Person.oidc_subject).is_not(None))
+    ).one()
+    if not keys and not people:
         raise ConflictError(
-            "This is the last administrator's key without an end; add another one first.",
+            "This is the last administrator (keys count where they have no end); add another one"
+            " first.",
             code="last_administrator",
         )
 

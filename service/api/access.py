@@ -22,15 +22,17 @@ Word = Annotated[str | None, Query(max_length=128, pattern=r"^[!-~]+$")]
 
 
 class MeOut(BaseModel):
-    """Whom the key of this request speaks for."""
+    """Whom the key or session of this request speaks for."""
 
     model_config = ConfigDict(frozen=True)
 
     actor: Actor
     scope: Scope
-    key_id: str
+    key_id: str = Field(description="What acts are written down under: a key's or person's id.")
+    person: str = Field(description="Who counts as one where people are counted.")
+    session_id: UUID | None = Field(description="The session; null for a key.")
     owner: str = Field(description="The name of the lender or the regulator.")
-    tenant_id: UUID | None = Field(description="The lender; null for a regulator.")
+    tenant_id: UUID | None = Field(description="The lender; null for regulators and operators.")
     agency_id: UUID | None
     regulator_id: UUID | None
     grants: list[OwnGrantOut] = Field(description="A regulator's grants, newest first.")
@@ -43,7 +45,7 @@ class EntryOut(BaseModel):
 
     seq: int
     at: datetime
-    actor: str = Field(description="The id of a key, or the name of a process.")
+    actor: str = Field(description="The id of a key or a person, or the name of a process.")
     action: str = Field(examples=["agency_suspended"])
     subject_id: str | None
     details: dict[str, Any]
@@ -98,14 +100,16 @@ def entry_filters(
     return EntryFilters(action, actor, subject_id, since, until)
 
 
-@router.get("/v1/me", summary="Whom does this key speak for?")
+@router.get("/v1/me", summary="Whom does this key or session speak for?")
 def get_me(caller: CurrentCredential) -> MeOut:
-    """Tell actor, scope and owner of the key; a regulator's grants too, live or not."""
+    """Tell actor, scope and owner of the key or session; a regulator's grants too, live or not."""
     own = grants.list_own_grants(caller.regulator_id) if caller.regulator_id else []
     return MeOut(
         actor=caller.actor,
         scope=caller.scope,
         key_id=caller.key_id,
+        person=caller.person,
+        session_id=caller.session_id,
         owner=caller.owner,
         tenant_id=caller.tenant_id,
         agency_id=caller.agency_id,

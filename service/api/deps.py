@@ -3,16 +3,20 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from typing import Annotated
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import Depends, Header, Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 from sqlmodel import Session
 from starlette.requests import ClientDisconnect
 
 from service.access.admission import open_principal
+from service.access.console import COOKIE, authenticate_session, circle_session
 from service.access.door import Credential, authenticate, refused
+from service.access.persons import Circle
 from service.access.tenants import Principal
 from service.config import settings
 from service.db import tenant_session
@@ -33,6 +37,14 @@ _bearer = HTTPBearer(
     scheme_name="apiKey",
     description="An API key: `Authorization: Bearer hg_…`. Shown once when it is made.",
 )
+_cookie = APIKeyCookie(
+    name=COOKIE,
+    auto_error=False,
+    scheme_name="consoleSession",
+    description="The cookie of somebody who signed in (`POST /v1/session`). With it, everything but"
+    " GET needs the browser's word (`Origin`, `Sec-Fetch-Site`) that a page of this service asks.",
+)
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 GrantHeader = Annotated[
     UUID | None,
     Header(
@@ -45,17 +57,49 @@ GrantHeader = Annotated[
 def current_credential(
     request: Request,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+    cookie: Annotated[str | None, Security(_cookie)],
 ) -> Credential:
-    """Return the request's key where it is good now; raises `BadKeyError`."""
+    """Return the request's key, or else its session, where it is good now.
+
+    Raises `BadKeyError`, and `ForbiddenError` where another site's page sent the cookie.
+    """
     if credentials is None:
-        raise refused()
+        return current_session(request, cookie)
     credential = authenticate(credentials.credentials)
     request.state.tenant_id = credential.tenant_id
     request.state.key_id = credential.key_id
     return credential
 
 
+def current_session(
+    request: Request, cookie: Annotated[str | None, Security(_cookie)]
+) -> Credential:
+    """Return the request's session where it is good now; raises as `current_credential` does."""
+    if cookie is None:
+        raise refused()
+    if request.method not in SAFE_METHODS and not is_own_page(request):
+        raise ForbiddenError(
+            "Requests with the session's cookie come from this service's own pages: send Origin.",
+            code="cross_site",
+        )
+    credential = authenticate_session(cookie)
+    request.state.tenant_id = credential.tenant_id
+    request.state.key_id = credential.key_id
+    return credential
+
+
+def is_own_page(request: Request) -> bool:
+    """Tell whether the browser says that a page of `HEGUI_PUBLIC_BASE_URL` made a request."""
+    origin = request.headers.get("origin")
+    site = request.headers.get("sec-fetch-site")
+    if origin is None:
+        return site == "same-origin"
+    own = urlsplit(settings().public_base_url)
+    return origin == f"{own.scheme}://{own.netloc}" and site in {None, "same-origin"}
+
+
 CurrentCredential = Annotated[Credential, Depends(current_credential)]
+CurrentSession = Annotated[Credential, Depends(current_session)]
 
 
 def current_principal(
@@ -133,6 +177,32 @@ def overseer(principal: CurrentPrincipal) -> Principal:
     return principal
 
 
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Who looks after people, and whose: a lender's administrator, or an operator."""
+
+    circle: Circle
+    key_id: str
+
+
+def keeper(request: Request, credential: CurrentCredential, under: GrantHeader = None) -> Keeper:
+    """Return the caller where it looks after people; raises `ForbiddenError`."""
+    if credential.actor is Actor.OPERATOR:
+        return Keeper(Circle(None), credential.key_id)
+    principal = administrator(current_principal(request, credential, under))
+    return Keeper(Circle(principal.tenant_id), principal.key_id)
+
+
+PeopleKeeper = Annotated[Keeper, Depends(keeper)]
+
+
+def open_circle(caller: PeopleKeeper) -> Iterator[Session]:
+    """Open the request's one transaction: of the lender, or of nobody for operators."""
+    with circle_session(caller.circle.tenant_id) as session:
+        yield session
+
+
+CircleSession = Annotated[Session, Depends(open_circle, scope="function")]
 RegulatorCaller = Annotated[Principal, Depends(regulator)]
 Overseer = Annotated[Principal, Depends(overseer)]
 LenderReader = Annotated[Principal, Depends(lender_reader)]

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from service.access.console import COOKIE
 from service.api.deps import (
     Administrator,
     LenderReader,
@@ -256,7 +257,7 @@ def delete_badge_token(caller: Administrator, session: TenantSession, agency_id:
     "/v1/checks/agencies/{agency_id}/badge.svg",
     summary="Draw an agency's badge",
     response_class=SvgResponse,
-    openapi_extra={"security": [{"apiKey": []}, {}]},
+    openapi_extra={"security": [{"apiKey": []}, {"consoleSession": []}, {}]},
 )
 def get_badge(
     request: Request,
@@ -266,9 +267,12 @@ def get_badge(
 ) -> Response:
     """Show whether the last seven days passed: a word and a colour, no name and no number."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    given = None
     if scheme.lower() == "bearer":
         given = HTTPAuthorizationCredentials(scheme=scheme, credentials=credentials)
-        caller = current_principal(request, current_credential(request, given))
+    cookie = request.cookies.get(COOKIE)
+    if given is not None or (cookie is not None and not token):
+        caller = current_principal(request, current_credential(request, given, cookie))
         with contextmanager(open_session)(caller) as session:
             found = badge.conclude(session, agency_id, now=now())
     elif token:

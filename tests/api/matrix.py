@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from service.access import tenants
 from service.access.models import GrantField
+from service.access.persons import end_sessions
 from service.clock import now
 from service.db import tenant_session
 from service.keeping.retention_models import PurgeRun
@@ -28,16 +29,19 @@ from tests.factories import (
     make_call,
     make_grant,
     make_key,
+    make_person,
     make_regulator_key,
     make_tenant,
     post_event,
     put_recording,
+    sign_in,
 )
 from tests.people import THREAT, send_threat
 
 ADMIN, REVIEW, VIEWER = "admin", "review", "viewer"
 SEND, QUALITY, CLERK = "send", "quality", "clerk"
 REGULATOR = "regulator"
+OPERATOR = "operator"
 LENDER = frozenset({ADMIN, REVIEW, VIEWER})
 REVIEWERS = frozenset({ADMIN, REVIEW})
 AGENCY = frozenset({SEND, QUALITY, CLERK})
@@ -45,6 +49,7 @@ PARTICIPANTS = LENDER | AGENCY
 OVERSEERS = LENDER | {REGULATOR}
 EVERYBODY = PARTICIPANTS | {REGULATOR}
 ADMINISTRATOR = frozenset({ADMIN})
+KEEPERS = frozenset({ADMIN, OPERATOR})
 SENDER, ITS_QUALITY, ITS_REGULATOR = map(frozenset, ({SEND}, {QUALITY}, {REGULATOR}))
 
 Auth = dict[str, str]
@@ -100,6 +105,8 @@ MANIFEST = {"manifest": "manifest"}
 ENDPOINT, ALERT = {"endpoint": "endpoint"}, {"alert": "alert"}
 NEW_AGENCY = {"ids": {"agency_id": "new_agency"}, "fresh": frozenset({"new_agency"})}
 NEW_KEY = {"ids": {"key": "new_key"}, "fresh": frozenset({"new_key"})}
+PERSON = {"person": "person"}
+NEW_PERSON = {"ids": {"person": "new_person"}, "fresh": frozenset({"new_person"})}
 NEW_ENDPOINT = {"ids": {"endpoint": "new_endpoint"}, "fresh": frozenset({"new_endpoint"})}
 WHY = "这是借款人自己的话，催收员只是复述，请听录音。"
 TERMS = {
@@ -116,9 +123,18 @@ SUBJECTS = frozenset({200, 404, 409, 422})
 
 # Answered to everybody, without a key: they say nothing of anybody.
 OPEN = {"GET /healthz", "GET /readyz", "GET /metrics", "GET /v1/health", "GET /openapi.json"}
+# Those who signed in act on their own sessions: no key does. tests/api/test_sign_in.py has more.
+BY_SESSION = {
+    "DELETE /v1/session",
+    "GET /v1/sessions",
+    "DELETE /v1/sessions/{session}",
+    "PUT /v1/password",
+}
 # Whose caller is told otherwise than by an API key; each has tests of its own.
 OTHERWISE = {
     "POST /v1/token": "a key in the body or as Basic: tests/api/test_access.py",
+    "POST /v1/session": "an address and a password: tests/api/test_sign_in.py",
+    "POST /v1/password": "a token in the body: tests/api/test_sign_in.py",
     "POST /v1/webhooks/{agency_id}": "the agency's signature: tests/api/test_webhooks.py",
 }
 
@@ -274,6 +290,25 @@ RULES: dict[str, Rule] = {
     "POST /v1/keys/{key}/rotate": acts(ADMINISTRATOR, {}, **NEW_KEY),
     "POST /v1/keys/{key}/suspend": acts(ADMINISTRATOR, **NEW_KEY),
     "POST /v1/keys/{key}/resume": acts(ADMINISTRATOR, **NEW_KEY),
+    "POST /v1/people": acts(
+        KEEPERS,
+        lambda _: {
+            "actor": "agency",
+            "scope": "send",
+            "email": f"{uuid4().hex}@example.com",
+            "name": "x",
+        },
+        body_ids={"agency_id": "agency"},
+    ),
+    "GET /v1/people": reads(KEEPERS),
+    "GET /v1/people/{person}": reads(KEEPERS, ids=PERSON),
+    "PATCH /v1/people/{person}": acts(KEEPERS, {"scope": "read"}, **NEW_PERSON),
+    "DELETE /v1/people/{person}": acts(KEEPERS, **NEW_PERSON),
+    "POST /v1/people/{person}/suspend": acts(KEEPERS, **NEW_PERSON),
+    "POST /v1/people/{person}/resume": acts(KEEPERS, **NEW_PERSON),
+    "POST /v1/people/{person}/password-token": acts(KEEPERS, **NEW_PERSON),
+    "GET /v1/people/{person}/sessions": reads(KEEPERS, ids=PERSON),
+    "DELETE /v1/people/{person}/sessions": acts(KEEPERS, **NEW_PERSON),
     "GET /v1/audit": reads(ADMINISTRATOR, echoes=True),
     "GET /v1/regulators": reads(LENDER),
     "POST /v1/grants": acts(
@@ -312,10 +347,10 @@ RULES: dict[str, Rule] = {
     "GET /v1/deliveries": reads(LENDER),
 }
 # The key alone counts, whatever its owner may read: a regulator without a grant is told so here.
-BY_KEY = {"GET /v1/me": EVERYBODY}
+BY_KEY = {"GET /v1/me": EVERYBODY | {OPERATOR}}
 
 
-ROLES = (ADMIN, REVIEW, VIEWER, SEND, QUALITY, CLERK, REGULATOR)
+ROLES = (ADMIN, REVIEW, VIEWER, SEND, QUALITY, CLERK, REGULATOR, OPERATOR)
 
 
 def write_table() -> str:
@@ -333,15 +368,18 @@ def write_table() -> str:
 class World:
     """A lender with everything in it, its neighbour, and everybody who may ask.
 
-    `own` are the lender's own callers by role; `foreign` are those of others, each with its role:
-    another lender, another agency of this one, a regulator whose grant is another lender's.
+    `own` are the keys of the lender's own callers by role, `signed` the sessions of its people;
+    `foreign` are those of others, each with its role: another lender (by keys and by sessions),
+    another agency of this one, a regulator whose grant is another lender's, an operator.
     """
 
     lender: Lender
     own: dict[str, Auth]
+    signed: dict[str, Auth]
     foreign: list[tuple[str, str, Auth]]
     ungranted: Auth
     revoked: Auth
+    ended: Auth
     ids: dict[str, str]
     make: dict[str, Callable[[], str]]
 
@@ -359,6 +397,30 @@ def make_auths(lender: Lender, agency: Sender) -> dict[str, Auth]:
         key = make_key(lender, Actor.AGENCY, agency_id=agency.id, scope=scope)
         held[role] = bearer(key.token)
     return held
+
+
+def sign_in_all(lender: Lender, agency: Sender, regulator: UUID | None = None) -> dict[str, Auth]:
+    """The sessions of one lender's and one of its agencies' people, by role."""
+    held = {
+        role: sign_in(make_person(lender, Actor.LENDER, scope)).auth
+        for role, scope in ((ADMIN, Scope.ADMIN), (REVIEW, Scope.REVIEW), (VIEWER, Scope.READ))
+    }
+    for role, scope in ((SEND, Scope.SEND), (QUALITY, Scope.QUALITY), (CLERK, Scope.READ)):
+        person = make_person(lender, Actor.AGENCY, scope, agency_id=agency.id)
+        held[role] = sign_in(person).auth
+    if regulator is not None:
+        person = make_person(None, Actor.REGULATOR, Scope.READ, regulator_id=regulator)
+        held[REGULATOR] = sign_in(person).auth
+    return held
+
+
+def end_session(lender: Lender) -> Auth:
+    """What the browser still sends of a session that was ended."""
+    person = make_person(lender)
+    signed = sign_in(person)
+    with tenant_session(lender.id) as session:
+        end_sessions(session, person.id)
+    return signed.auth
 
 
 def make_alert(lender: Lender, agency: Sender, interaction: UUID, endpoint: UUID) -> UUID:
@@ -411,13 +473,21 @@ def make_world(client: TestClient, run_jobs: Callable[[], None]) -> World:
             if role in AGENCY
         ),
         ("another regulator", REGULATOR, apart),
+        *(
+            ("another lender's people", role, auth)
+            for role, auth in sign_in_all(neighbour, stranger).items()
+            if role in {ADMIN, QUALITY}
+        ),
+        ("operator", OPERATOR, sign_in(make_person(None, Actor.OPERATOR, Scope.OPERATE)).auth),
     ]
     world = World(
         lender=lender,
         own=own,
+        signed=sign_in_all(lender, agency, regulator),
         foreign=foreign,
         ungranted=bearer(make_regulator_key(tenants.add_regulator("无授权").id).token),
         revoked=bearer(revoked.token),
+        ended=end_session(lender),
         ids={
             "agency": str(agency.id),
             "receipt": receipt,
@@ -425,10 +495,12 @@ def make_world(client: TestClient, run_jobs: Callable[[], None]) -> World:
             "campaign": CAMPAIGN,
             "regulator": str(regulator),
             "grant": str(grant),
+            "person": str(make_person(lender).id),
             "spare_grant": str(make_grant(lender, tenants.add_regulator("三").id)),
         },
         make={
             "new_agency": lambda: str(make_agency(lender, "新的").id),
+            "new_person": lambda: str(make_person(lender).id),
             "new_key": lambda: str(make_key(lender).id),
             "new_endpoint": lambda: add_endpoint(client, lender),
         },

@@ -9,9 +9,11 @@ import pytest
 from starlette.routing import BaseRoute, Route
 from starlette.testclient import TestClient
 
+from service.access.console import COOKIE
 from service.app import create_app
 from tests.api.matrix import (
     BY_KEY,
+    BY_SESSION,
     OPEN,
     OTHERWISE,
     REGULATOR,
@@ -50,8 +52,9 @@ def world(api: TestClient, sweeper: Any) -> Iterator[World]:
 
 
 def test_every_route_has_its_rule() -> None:
-    missing = routes() - set(RULES) - set(OTHERWISE) - set(BY_KEY) - OPEN
-    gone = (set(RULES) | set(OTHERWISE) | set(BY_KEY)) - routes()
+    known = set(RULES) | set(OTHERWISE) | set(BY_KEY) | BY_SESSION
+    missing = routes() - known - OPEN
+    gone = known - routes()
 
     lines = [f'    "{route}": reads(LENDER, ids=…),' for route in sorted(missing)]
     assert not missing, "add who may take them to RULES in tests/api/matrix.py:\n" + "\n".join(
@@ -76,10 +79,39 @@ def test_without_a_live_key_there_is_no_answer(api: TestClient, world: World, ro
     values = {**world.ids, **rule.fixed, **{name: str(uuid4()) for name in rule.ids}}
 
     unknown = {"authorization": "Bearer hg_dev_unknown"}
-    answers = [ask(api, route, world, auth, values) for auth in ({}, unknown, world.revoked)]
+    nobody = {**world.ended, "cookie": f"{COOKIE}=x"}
+    auths = (unknown, world.revoked, nobody, world.ended)
+    answers = [ask(api, route, world, auth, values) for auth in ({}, *auths)]
 
-    assert [answer.status_code for answer in answers] == [401, 401, 401]
-    assert answers[1].content == answers[2].content
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.content for answer in answers[1:]}) == 1
+
+
+@pytest.mark.parametrize("route", sorted(BY_SESSION))
+def test_what_is_for_people_who_signed_in_is_for_no_key(
+    api: TestClient, world: World, route: str
+) -> None:
+    values = {"session": str(uuid4())}
+
+    answers = [
+        ask(api, route, world, auth, values) for auth in ({}, world.ended, *world.own.values())
+    ]
+
+    assert {answer.status_code for answer in answers} == {401}
+
+
+@pytest.mark.parametrize(
+    "route", sorted(route for route in {*RULES, *BY_SESSION} if not route.startswith("GET "))
+)
+def test_another_sites_page_acts_for_nobody(api: TestClient, world: World, route: str) -> None:
+    rule = RULES.get(route, Rule(frozenset()))
+    values = {**world.ids, **rule.fixed, "session": str(uuid4())}
+    values |= {name: str(uuid4()) for name in rule.ids}
+    cookie = {"cookie": world.signed["admin"]["cookie"]}
+
+    for named in ({}, {"origin": "https://elsewhere.example"}):
+        answer = ask(api, route, world, {**cookie, **named}, values)
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
 
 
 @pytest.mark.parametrize("route", sorted(RULES))
@@ -87,6 +119,8 @@ def test_who_may_not_is_told_nothing(api: TestClient, world: World, route: str) 
     rule = RULES[route]
     callers = {role: auth for role, auth in world.own.items() if role not in rule.who}
     callers["without a grant"] = world.ungranted
+    signed = {role: auth for role, auth in world.signed.items() if role not in rule.who}
+    callers |= {f"{role}, signed in": auth for role, auth in signed.items()}
     known = values_of(rule, world)
 
     for role, auth in callers.items():
@@ -153,8 +187,9 @@ def test_who_may_is_let_in(api: TestClient, world: World, route: str) -> None:
     rule = RULES[route]
 
     statuses = {
-        role: ask(api, route, world, world.own[role], values_of(rule, world))
-        for role in sorted(rule.who)
+        (role, how): ask(api, route, world, held[role], values_of(rule, world))
+        for how, held in (("key", world.own), ("session", world.signed))
+        for role in sorted(rule.who & set(held))
     }
 
     for role, answer in statuses.items():
@@ -163,7 +198,8 @@ def test_who_may_is_let_in(api: TestClient, world: World, route: str) -> None:
 
 @pytest.mark.parametrize("route", sorted(BY_KEY))
 def test_a_key_is_enough(api: TestClient, world: World, route: str) -> None:
-    callers = {**world.own, "without a grant": world.ungranted}
+    signed = {f"{role}, signed in": auth for role, auth in world.signed.items()}
+    callers = {**world.own, **signed, "without a grant": world.ungranted}
 
     answers = {role: ask(api, route, world, auth, {}) for role, auth in callers.items()}
 

@@ -18,6 +18,7 @@ from hegui.client.operations.interactions import InteractionsGroup
 from hegui.client.operations.ledger import LedgerGroup
 from hegui.client.operations.manifests import ManifestsGroup
 from hegui.client.operations.parameters import ParametersGroup
+from hegui.client.operations.people import PeopleGroup
 from hegui.client.operations.recordings import RecordingsGroup
 from hegui.client.operations.reports import ReportsGroup
 from hegui.client.operations.retention import RetentionGroup
@@ -25,6 +26,7 @@ from hegui.client.operations.review_samples import ReviewSamplesGroup
 from hegui.client.operations.reviews import ReviewsGroup
 from hegui.client.operations.samples import SamplesGroup
 from hegui.client.operations.scorecards import ScorecardsGroup
+from hegui.client.operations.session import SessionGroup
 from hegui.client.operations.speech import SpeechGroup
 from hegui.client.operations.subjects import SubjectsGroup
 from hegui.client.operations.token import TokenGroup
@@ -119,6 +121,11 @@ class Operations:
         return ParametersGroup(self.transport)
 
     @cached_property
+    def people(self) -> PeopleGroup:
+        """Operations of `people`."""
+        return PeopleGroup(self.transport)
+
+    @cached_property
     def recordings(self) -> RecordingsGroup:
         """Operations of `recordings`."""
         return RecordingsGroup(self.transport)
@@ -152,6 +159,11 @@ class Operations:
     def scorecards(self) -> ScorecardsGroup:
         """Operations of `scorecards`."""
         return ScorecardsGroup(self.transport)
+
+    @cached_property
+    def session(self) -> SessionGroup:
+        """Operations of `session`."""
+        return SessionGroup(self.transport)
 
     @cached_property
     def speech(self) -> SpeechGroup:

@@ -10,7 +10,7 @@ class AccessGroup(Group):
     """Operations of `access`."""
 
     def get_me(self) -> MeOut:
-        """Tell actor, scope and owner of the key; a regulator's grants too, live or not."""
+        """Whom does this key or session speak for?."""
         return self._typed(MeOut, "GET", "/v1/me")
 
     def list_audit(
