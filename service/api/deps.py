@@ -253,11 +253,19 @@ async def body_chunks(request: Request) -> AsyncIterator[bytes]:
         except StopAsyncIteration:
             return
         except TimeoutError:
-            raise RequestTimeoutError("The next piece of the body did not come in time.") from None
+            raise _too_slow() from None
         size += len(chunk)
-        if time.monotonic() - begun > settings().upload_idle_s + size / SLOWEST_BYTES_S:
-            raise RequestTimeoutError(f"The body comes below {SLOWEST_BYTES_S} bytes a second.")
+        _refuse_trickle(size, begun)
         yield chunk
+
+
+def _too_slow() -> RequestTimeoutError:
+    return RequestTimeoutError("The next piece of the body did not come in time.")
+
+
+def _refuse_trickle(size: int, begun: float) -> None:
+    if time.monotonic() - begun > settings().upload_idle_s + size / SLOWEST_BYTES_S:
+        raise RequestTimeoutError(f"The body comes below {SLOWEST_BYTES_S} bytes a second.")
 
 
 async def read_body(request: Request) -> bytes:
@@ -266,19 +274,28 @@ async def read_body(request: Request) -> bytes:
 
 
 async def read_limited(request: Request, limit: int) -> bytes:
-    """Read a body of up to `limit` bytes whole; raises `TooLargeError` as soon as it is over."""
+    """Read a body of up to `limit` bytes whole, its pieces as promptly as `body_chunks` asks.
+
+    Raises `TooLargeError` as soon as it is over.
+    """
     refuse_compressed(request)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > limit:
         raise TooLargeError(f"The body may have up to {limit} bytes.")
     chunks: list[bytes] = []
-    size = 0
+    size, begun, idle_s = 0, time.monotonic(), settings().upload_idle_s
     try:
-        async for chunk in body_chunks(request):
-            size += len(chunk)
-            if size > limit:
-                raise TooLargeError(f"The body may have up to {limit} bytes.")
-            chunks.append(chunk)
+        async with asyncio.timeout(idle_s) as patience:
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise TooLargeError(f"The body may have up to {limit} bytes.")
+                _refuse_trickle(size, begun)
+                chunks.append(chunk)
+                if chunk:
+                    patience.reschedule(asyncio.get_running_loop().time() + idle_s)
+    except TimeoutError:
+        raise _too_slow() from None
     except ClientDisconnect:
         raise RefusedError("The body ended before it was complete.") from None
     return b"".join(chunks)
