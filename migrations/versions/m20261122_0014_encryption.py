@@ -3,14 +3,15 @@
 from alembic import op
 
 from migrations.fence import APP, NOTHING, driver, fence, script
+from migrations.versions.m20261122_0011_review import MARK
 
 revision = "0014"
 down_revision = "0013"
 branch_labels = None
 depends_on = None
 
-# The key of each sealed object of the store. It goes when the recording was purged and nothing
-# else needs the bytes; before that only its wrapping may change.
+# The key of each sealed object of the store. It goes when the recording was purged; before that
+# only its wrapping may change.
 RECORDING_KEY = """
 create table recording_key (
   tenant_id uuid not null references tenant (id),
@@ -28,9 +29,7 @@ begin
     return new;
   end if;
   if exists (select 1 from recording as r where r.tenant_id = old.tenant_id
-      and r.sha256 = old.sha256 and r.purged_at is null)
-     or exists (select 1 from dispute_file as f where f.tenant_id = old.tenant_id
-      and f.sha256 = old.sha256) then
+      and r.sha256 = old.sha256 and r.purged_at is null) then
     raise exception 'a key stays with its recording' using errcode = 'HG001';
   end if;
   return old;
@@ -57,9 +56,12 @@ language sql stable as $$
     where i.tenant_id = p_tenant and i.id = p_interaction and e.erased_at is not null)
 $$;
 create function hegui_keep_reason() returns trigger language plpgsql as $$
+declare
+  v_erased boolean := hegui_is_erased(old.tenant_id, old.interaction_id);
 begin
-  if to_jsonb(new) - 'reason' = to_jsonb(old) - 'reason' and hegui_text_may_become(
-      old.reason, new.reason, hegui_is_erased(old.tenant_id, old.interaction_id)) then
+  if to_jsonb(new) - '{reason,mark}'::text[] = to_jsonb(old) - '{reason,mark}'::text[]
+     and (v_erased or to_jsonb(new) -> 'mark' is not distinct from to_jsonb(old) -> 'mark')
+     and hegui_text_may_become(old.reason, new.reason, v_erased) then
     return new;
   end if;
   raise exception 'a decision does not change' using errcode = 'HG002';
@@ -85,35 +87,58 @@ GUARD_BEFORE = """begin
 GUARD_AFTER = """declare
   v_erased boolean := hegui_is_erased(old.tenant_id, old.interaction_id);
 begin
-  if to_jsonb(new) - '{text,reason}'::text[] = to_jsonb(old) - '{text,reason}'::text[]
+  if to_jsonb(new) - '{text,reason,mark}'::text[] = to_jsonb(old) - '{text,reason,mark}'::text[]
+     and (v_erased or new.mark = old.mark)
      and hegui_text_may_become(old.text, new.text, v_erased)
      and hegui_text_may_become(old.reason, new.reason, v_erased) then
     return new;
   end if;
   if old.state <> 'open' then"""
-# What people wrote about the contacts of a case goes with it; what they decided stays. The hashes
-# of a dispute's files are given back: their bytes lie in the store.
+# A finding's mark, which joins it to its reviews, was made from its words. When these go it gets
+# another one that nobody can make from words that he guesses, and keeps it.
+FINDING_MARK = """
+create or replace function hegui_finding_mark(p_rule text, p_doc jsonb) returns text
+language sql immutable parallel safe as $$
+  select coalesce(p_doc ->> 'mark', md5(p_rule || chr(31) || coalesce(p_doc ->> 'segment', '')
+    || chr(31) || coalesce(p_doc ->> 'char_start', '')
+    || chr(31) || coalesce(p_doc ->> 'char_end', '')
+    || chr(31) || coalesce(p_doc ->> 'heard', '')
+    || chr(31) || coalesce(p_doc ->> 'facts', '')))
+$$;
+"""
+FINDING_BEFORE = "new.doc = old.doc - '{quote,heard,facts,why,why_zh}'::text[]"
+FINDING_AFTER = "new.doc - 'mark' = old.doc - '{quote,heard,facts,why,why_zh,mark}'::text[]"
+# What people wrote about the contacts of a case goes with it; what they decided stays. The bytes
+# of a dispute's files are recordings of their own and were purged before.
 ERASE_MORE = (
     ("  v_transcripts integer;\n", ("  v_transcripts integer;\n  v_reviews integer;\n"
-     "  v_readings integer;\n  v_disputes integer;\n  v_files jsonb;\n")),
-    ("  delete from person_phone", """  update review as w set reason = '' from interaction as i
+     "  v_readings integer;\n  v_disputes integer;\n  v_files integer;\n"
+     "  v_salt text := gen_random_uuid()::text || gen_random_uuid()::text;\n")),
+    ("set doc = f.doc - '{quote,heard,facts,why,why_zh}'::text[]",
+     ("set doc = f.doc - '{quote,heard,facts,why,why_zh}'::text[]\n      || jsonb_build_object("
+      "'mark', md5(hegui_finding_mark(f.rule, f.doc) || v_salt))")),
+    ("  delete from person_phone", """  update review as w
+      set reason = '', mark = md5(w.mark || v_salt)
+    from interaction as i
     where w.tenant_id = v_tenant and i.tenant_id = v_tenant and i.id = w.interaction_id
-      and i.case_id = p_case and w.reason <> '';
+      and i.case_id = p_case;
   get diagnostics v_reviews = row_count;
+  update review_item as w set mark = md5(w.mark || v_salt) from interaction as i
+    where w.tenant_id = v_tenant and i.tenant_id = v_tenant and i.id = w.interaction_id
+      and i.case_id = p_case and w.mark <> '';
   update review_reading as w set reason = '' from interaction as i
     where w.tenant_id = v_tenant and i.tenant_id = v_tenant and i.id = w.interaction_id
       and i.case_id = p_case and w.reason <> '';
   get diagnostics v_readings = row_count;
-  with gone as (
-    delete from dispute_file as f using dispute as d, interaction as i
-      where f.tenant_id = v_tenant and d.tenant_id = v_tenant and d.id = f.dispute_id
-        and i.tenant_id = v_tenant and i.id = d.interaction_id and i.case_id = p_case
-      returning f.sha256
-  ) select coalesce(jsonb_agg(distinct g.sha256), '[]') into v_files from gone as g;
-  update dispute as w set text = '', reason = case when w.reason is not null then '' end
+  delete from dispute_file as f using dispute as d, interaction as i
+    where f.tenant_id = v_tenant and d.tenant_id = v_tenant and d.id = f.dispute_id
+      and i.tenant_id = v_tenant and i.id = d.interaction_id and i.case_id = p_case;
+  get diagnostics v_files = row_count;
+  update dispute as w set text = '', reason = case when w.reason is not null then '' end,
+      mark = md5(w.mark || v_salt)
     from interaction as i
     where w.tenant_id = v_tenant and i.tenant_id = v_tenant and i.id = w.interaction_id
-      and i.case_id = p_case and (w.text <> '' or w.reason <> '');
+      and i.case_id = p_case;
   get diagnostics v_disputes = row_count;
   delete from person_phone"""),
     ("'transcripts', v_transcripts)", ("'transcripts', v_transcripts, 'reviews',"
@@ -138,7 +163,9 @@ def upgrade() -> None:
     script(TEXTS)
     change_function("hegui_guard_dispute", (GUARD_BEFORE, GUARD_AFTER))
     change_function("hegui_erase_case", *ERASE_MORE)
-    op.execute(f"grant update (reason) on review to {APP}")
+    change_function("hegui_keep_finding", (FINDING_BEFORE, FINDING_AFTER))
+    script(FINDING_MARK)
+    op.execute(f"grant update (reason, mark) on review to {APP}")
     op.execute(f"grant update (reason) on review_reading to {APP}")
     op.execute(f"grant delete on dispute_file to {APP}")
     fence("recording_key", narrowed=NOTHING, rights="select, insert, update, delete")
@@ -154,7 +181,9 @@ def downgrade() -> None:
     """Undo; sealed objects cannot be opened any more."""
     op.execute(f"revoke delete on dispute_file from {APP}")
     op.execute(f"revoke update (reason) on review_reading from {APP}")
-    op.execute(f"revoke update (reason) on review from {APP}")
+    op.execute(f"revoke update (reason, mark) on review from {APP}")
+    script(MARK.replace("create function", "create or replace function"))
+    change_function("hegui_keep_finding", (FINDING_AFTER, FINDING_BEFORE))
     change_function("hegui_erase_case", *((after, before) for before, after in ERASE_MORE))
     change_function("hegui_guard_dispute", (GUARD_AFTER, GUARD_BEFORE))
     op.execute("drop trigger dispute_file_is_kept on dispute_file")

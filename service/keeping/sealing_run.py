@@ -13,7 +13,7 @@ from service.keeping.storage import store
 
 _BATCH = 500
 _LOCK = text("select pg_advisory_xact_lock(hashtextextended(:tenant || :sha256, 0))")
-_HELD = "select sha256 from recording where purged_at is null union select sha256 from dispute_file"
+_HELD = "select sha256 from recording where purged_at is null"
 _COUNT = text(f"select count(*) from ({_HELD}) as held")  # noqa: S608  fixed words
 _NEXT = text(
     f"select sha256 from ({_HELD}) as held where sha256 > :after"  # noqa: S608  fixed words

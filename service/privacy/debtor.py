@@ -5,7 +5,7 @@ audit entry and a receipt whose digest the entry holds.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,7 +23,6 @@ from service.history import list_interactions
 from service.keeping.holds import holds_on_case
 from service.keeping.retention import case_facts, retain_until
 from service.keeping.retention_models import RecordingUse
-from service.keeping.storage import FIRST_LOCK, store
 from service.models import (
     EventRow,
     FindingRow,
@@ -42,12 +41,6 @@ EXPORT, ACCESS = "hegui.subject-export/1", "hegui.subject-access/1"
 CORRECTION, ERASURE = "hegui.subject-correction/1", "hegui.subject-erasure/1"
 DEBTOR = "debtor"
 _ERASE = text("select hegui_erase_case(:case)")
-_LOCK = text("select pg_advisory_xact_lock(hashtextextended(:tenant || :sha256, 0))")
-_IS_NEEDED = text(
-    "select 1 from recording where sha256 = :sha256 and purged_at is null"
-    " union all select 1 from dispute_file where sha256 = :sha256"
-)
-_FORGET = text("delete from recording_key where sha256 = :sha256")
 _CORRECTABLE = frozenset({"debtor", "contacts", "guarantors", "balance", "overdue_since"})
 _MOST_BLOCKERS = 200
 
@@ -265,11 +258,9 @@ def erase_subject(
     blockers = [each for case in own for each in blockers_of(session, case.case_id, now=now)]
     if blockers:
         raise ErasureRefusedError(blockers)
-    erased, files = [], set[str]()
+    erased = []
     for case in own:
         counts = session.connection().execute(_ERASE, {"case": case.case_id}).scalar_one()
-        files.update(counts["files"])
-        counts["files"] = len(counts["files"])
         erased.append({"case_id": case.case_id, **counts})
     receipt: dict[str, Any] = {"schema": ERASURE, "made_at": _told(now), "erased": erased}
     receipt["digest"] = digest_of(receipt)
@@ -293,19 +284,7 @@ def erase_subject(
             subject_id=row["case_id"],
             details={**counts, "digest": receipt["digest"]},
         )
-    session.flush()
-    for sha256 in sorted(files):
-        _remove_file(session, tenant_id, sha256, now=now)
     return receipt
-
-
-def _remove_file(session: Session, tenant_id: UUID, sha256: str, *, now: datetime) -> None:
-    """Remove a dispute's file and its key, unless a recording or another dispute has its bytes."""
-    run, name = session.connection().execute, {"sha256": sha256}
-    run(_LOCK, {"tenant": str(tenant_id), **name})
-    if run(_IS_NEEDED, name).first() is None:
-        run(_FORGET, name)
-        store().remove(tenant_id, sha256, now=now)
 
 
 def blockers_of(session: Session, case_id: str, *, now: datetime) -> list[Blocker]:
@@ -320,22 +299,31 @@ def blockers_of(session: Session, case_id: str, *, now: datetime) -> list[Blocke
             found.append(
                 Blocker("contact", str(row.id), until, "retention of the contact's record")
             )
-    uses = select(RecordingUse.sha256).where(col(RecordingUse.case_id) == case_id)
-    for recording in session.exec(
-        select(RecordingRow).where(
-            col(RecordingRow.sha256).in_(uses), col(RecordingRow.purged_at).is_(None)
-        )
-    ):
-        is_due = recording.retain_until <= now
-        why = "it is not purged yet: run a purge first" if is_due else "retention of the recording"
-        end = None if is_due else recording.retain_until
-        found.append(Blocker("recording", recording.sha256, end, why))
+    used = session.exec(select(RecordingUse.sha256).where(col(RecordingUse.case_id) == case_id))
+    found += _recordings_held(session, "recording", used.all(), now=now)
     found += _disputes(session, [row.id for row in rows.values()], now=now)
     return found + [_hold(hold) for hold in holds_on_case(session, case_id)]
 
 
+def _recordings_held(
+    session: Session, what: str, names: Iterable[str], *, now: datetime
+) -> list[Blocker]:
+    """Those of some recordings whose bytes are still there."""
+    found = []
+    for row in session.exec(
+        select(RecordingRow).where(
+            col(RecordingRow.sha256).in_(set(names)), col(RecordingRow.purged_at).is_(None)
+        )
+    ):
+        is_due = row.retain_until <= now
+        why = "it is not purged yet: run a purge first" if is_due else f"retention of the {what}"
+        end = None if is_due else row.retain_until
+        found.append(Blocker(what.replace(" ", "_"), row.sha256, end, why))
+    return found
+
+
 def _disputes(session: Session, interactions: Sequence[UUID], *, now: datetime) -> list[Blocker]:
-    """Disputes that nobody has judged yet, and files that the store does not give up yet."""
+    """Disputes that nobody has judged yet, and files of disputes that are kept as recordings."""
     rows = session.exec(
         select(DisputeRow).where(col(DisputeRow.interaction_id).in_(interactions))
     ).all()
@@ -345,15 +333,9 @@ def _disputes(session: Session, interactions: Sequence[UUID], *, now: datetime) 
         if row.state == DisputeState.OPEN.value
     ]
     files = session.exec(
-        select(DisputeFile).where(
-            col(DisputeFile.dispute_id).in_([row.id for row in rows]),
-            col(DisputeFile.added_at) > now - FIRST_LOCK,
-        )
-    )
-    why = "the store keeps a new file for some days"
-    return found + [
-        Blocker("dispute_file", file.sha256, file.added_at + FIRST_LOCK, why) for file in files
-    ]
+        select(DisputeFile.sha256).where(col(DisputeFile.dispute_id).in_([row.id for row in rows]))
+    ).all()
+    return found + _recordings_held(session, "dispute file", files, now=now)
 
 
 def _hold(row: HoldRow) -> Blocker:

@@ -24,10 +24,12 @@ from tests.factories import (
     post_event,
     put_recording,
 )
+from tests.people import act, findings, make_quality, make_reviewer, review
 
 NAME, PHONE, FRIEND, FRIENDS_PHONE = "欧阳金丝雀", "+8613900017654", "皇甫信鸽", "+8613700026543"
 WORDS = f"{NAME}，再不还钱我们就上门泼油漆"
 AUDIO = b"RIFF no sound at all" * 40
+FILE = "附件：录音摘要".encode() * 50
 
 
 @pytest.fixture
@@ -101,10 +103,10 @@ def test_only_an_administrator_asks_and_only_of_its_own_lender(
     client: TestClient, lender: Lender, agency: Sender, told: None
 ) -> None:
     reviewer = make_key(lender, scope=Scope.REVIEW).token
-    for act in ("access", "export", "erasure"):
+    for right in ("access", "export", "erasure"):
         for auth in (f"Bearer {reviewer}", agency.auth["authorization"]):
             answer = client.post(
-                f"/v1/subjects/{act}", json={"phone": PHONE}, headers={"authorization": auth}
+                f"/v1/subjects/{right}", json={"phone": PHONE}, headers={"authorization": auth}
             )
             assert answer.status_code == 403
     assert ask(client, lender, "access", phone="+8613800009999").status_code == 404
@@ -166,6 +168,63 @@ def test_erasure_takes_all_that_names_the_person_and_leaves_a_receipt(
     ] == ["K-2"]
     again = ask(client, lender, "erasure", phone=PHONE)
     assert (again.status_code, again.json()["code"]) == (409, "not_the_debtor")
+
+
+def _purge(database: Database, *names: str) -> None:
+    """Mark recordings as a purge run of long ago does."""
+    with psycopg.connect(database.superuser_url) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "update recording set purged_at = now() where sha256 = any(%s)", (list(names),)
+        )
+
+
+def test_erasure_takes_what_people_wrote_and_their_files_and_leaves_what_they_decided(
+    database: Database, client: TestClient, lender: Lender, agency: Sender, told: None
+) -> None:
+    reviewer, judge = make_reviewer(lender), make_reviewer(lender)
+    quality = make_quality(lender, agency)
+    accused = [row for row in findings(client, lender.auth) if row["rule"] == "THR-02"]
+    reviewed, disputed = accused[0]["id"], accused[1]["id"]
+    review(client, reviewer, reviewed, "confirm", reason=f"{NAME}听见了")
+    path = f"/v1/findings/{disputed}/disputes"
+    dispute = act(client, quality, path, {"text": f"{FRIEND}不是这么说的"}, expect=201)["id"]
+    name = hashlib.sha256(FILE).hexdigest()
+    file = f"/v1/disputes/{dispute}/files/{name}"
+    sent = {**quality, "content-type": "text/plain"}
+    assert client.put(file, content=FILE, headers=sent).status_code == 201
+
+    refused = ask(client, lender, "erasure", phone=PHONE)
+    assert refused.status_code == 409
+    assert {row["what"] for row in refused.json()["kept"]} == {"dispute", "dispute_file"}
+    ruling = {"upheld": True, "reason": f"{NAME}说得对"}
+    act(client, judge, f"/v1/disputes/{dispute}/judgement", ruling, expect=201)
+    refused = ask(client, lender, "erasure", phone=PHONE)
+    (kept,) = refused.json()["kept"]
+    assert (kept["what"], kept["id"], kept["why"]) == (
+        "dispute_file", name, "retention of the dispute file"
+    )  # fmt: skip
+    assert kept["until"] > "2030"
+    assert client.get(file, headers=reviewer).content == FILE
+    _purge(database, name)
+
+    receipt = ask(client, lender, "erasure", phone=PHONE).json()
+
+    assert is_whole(receipt)
+    (erased,) = receipt["erased"]
+    # The judgement is a review too; its reason stood with the dispute and with the review.
+    assert (erased["reviews"], erased["disputes"], erased["files"]) == (2, 1, 1)
+    decided = client.get(f"/v1/findings/{reviewed}/reviews", headers=lender.auth).json()["items"]
+    assert [(row["decision"], row["reason"]) for row in decided] == [("confirm", "")]
+    shown = client.get(f"/v1/disputes/{dispute}", headers=lender.auth).json()
+    assert (shown["state"], shown["text"], shown["reason"], shown["files"]) == (
+        "upheld", "", "", []
+    )  # fmt: skip
+    assert client.get(file, headers=reviewer).status_code == 404
+    standing = {
+        row["id"]: row["review"]["state"] for row in findings(client, lender.auth) if row["review"]
+    }
+    assert standing == {reviewed: "confirm", disputed: "dismiss"}
 
 
 def test_an_erased_case_is_checked_again_without_its_persons(
