@@ -21,7 +21,7 @@ SPOKEN = $(if $(filter file,$(origin CORPUS)),hegui/demo_data,$(CORPUS))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock demo serve test check lint fix migrate \
-	bench-evidence bench-ingest bench-rules bench-speech eval eval-speech fuzz-audio fuzz-api clean
+	bench-alerts bench-evidence bench-ingest bench-rules bench-speech eval eval-speech fuzz-audio fuzz-api clean
 
 help: ## list these verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ fix: venv ## format, and mend what the linter can mend
 
 migrate: venv ## bring the database of HEGUI_DATABASE_OWNER_URL to the newest schema
 	@$(BIN)/hegui migrate
+
+bench-alerts: venv ## seconds from a webhook to the lender's alert, for messages and for calls
+	@$(BIN)/python -m benches.bench_alerts
 
 bench-ingest: venv ## requests a second and latency of ingest, next to a bare insert
 	@$(BIN)/python benches/bench_ingest.py

@@ -16,6 +16,7 @@ class Form(StrEnum):
 
     JSON = "json"
     XLSX = "xlsx"
+    PDF = "pdf"
 
 
 def scorecard(
@@ -37,9 +38,11 @@ def scorecard(
     from hegui.environment import database
     from service.clock import now
     from service.db import front_door_session, tenant_session
+    from service.evidence.checkpoint import signer
     from service.models import WebhookSource
     from service.packs import load_pack
     from service.people.scorecards_evaluation import build_evaluation, to_json, to_xlsx
+    from service.people.scorecards_pdf import to_pdf
 
     agency_id = read_id(agency_text, "AGENCY_ID")
     with database(data_dir):
@@ -51,7 +54,13 @@ def scorecard(
             document = build_evaluation(
                 session, load_pack(), agency_id=agency_id, year=year, now=now()
             )
-    body = to_json(document) if form is Form.JSON else to_xlsx(document)
+        match form:
+            case Form.JSON:
+                body = to_json(document)
+            case Form.XLSX:
+                body = to_xlsx(document)
+            case Form.PDF:
+                body = to_pdf(document, signer=signer())
     if output is None:
         sys.stdout.buffer.write(body)
     else:

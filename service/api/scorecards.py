@@ -23,8 +23,9 @@ from service.api.deps import (
 from service.api.review_samples import ShareOut
 from service.clock import now
 from service.errors import BadKeyError, FieldProblem, InvalidInputError
+from service.evidence.checkpoint import signer
 from service.packs import load_pack
-from service.people import badge, scorecards, scorecards_evaluation
+from service.people import badge, scorecards, scorecards_evaluation, scorecards_pdf
 from service.people.scorecards import Counts
 
 router = APIRouter(tags=["scorecards"])
@@ -121,12 +122,19 @@ class EvaluationForm(StrEnum):
 
     JSON = "json"
     XLSX = "xlsx"
+    PDF = "pdf"
 
 
 class XlsxResponse(Response):
     """A workbook."""
 
     media_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+class PdfResponse(Response):
+    """A signed PDF."""
+
+    media_type = scorecards_pdf.MEDIA_TYPE
 
 
 class SvgResponse(Response):
@@ -208,7 +216,10 @@ def get_card(
     summary="Read an agency's yearly evaluation",
     responses={
         200: {
-            "content": {XlsxResponse.media_type: {"schema": {"type": "string", "format": "binary"}}}
+            "content": {
+                made.media_type: {"schema": {"type": "string", "format": "binary"}}
+                for made in (XlsxResponse, PdfResponse)
+            }
         }
     },
 )
@@ -219,13 +230,15 @@ def get_evaluation(
     year: Annotated[int, Query(ge=2000, le=2099, description="Calendar year, Asia/Shanghai.")],
     form: Annotated[EvaluationForm, Query(alias="format")] = EvaluationForm.JSON,
 ) -> dict[str, Any]:
-    """Give the file that GB/T 45251 asks a lender for once a year, as JSON or XLSX."""
+    """Give the file that GB/T 45251 asks a lender for once a year: JSON, XLSX or signed PDF/A-3."""
     del caller
     document = scorecards_evaluation.build_evaluation(
         session, load_pack(), agency_id=agency_id, year=year, now=now()
     )
     if form is EvaluationForm.JSON:
         return document
+    if form is EvaluationForm.PDF:
+        return PdfResponse(scorecards_pdf.to_pdf(document, signer=signer()))  # type: ignore[return-value]
     return XlsxResponse(scorecards_evaluation.to_xlsx(document))  # type: ignore[return-value]
 
 

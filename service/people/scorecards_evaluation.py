@@ -1,4 +1,4 @@
-"""The yearly evaluation of an agency that GB/T 45251 asks for: one document, as JSON and XLSX."""
+"""The yearly evaluation of an agency that GB/T 45251 asks for: a document, as JSON and XLSX."""
 
 import io
 from collections.abc import Iterable
@@ -14,8 +14,10 @@ from sqlmodel import Session
 
 from rules import Pack
 from service.errors import FieldProblem, InvalidInputError
+from service.models import Tenant
 from service.people.disputes_calendar import ZONE
 from service.people.scorecards import SMALL, Counts, agency_card, count, league
+from service.read import get_agency
 
 SCHEMA = "hegui.evaluation/1"
 YEARS = range(2000, 2100)
@@ -73,6 +75,7 @@ def build_evaluation(
         "schema": SCHEMA,
         "generated_at": now.astimezone(UTC).isoformat(timespec="seconds"),
         "basis": BASIS,
+        "tenant": _lender(session, agency_id),
         "agency": {"id": str(agency_id), "name": card.agency_name},
         "year": year,
         "period": {"from": since.isoformat(), "to": to.astimezone(ZONE).isoformat()},
@@ -99,6 +102,11 @@ def build_evaluation(
         "disputes": dict(card.disputes),
         "method": list(METHOD),
     }
+
+
+def _lender(session: Session, agency_id: UUID) -> dict[str, str]:
+    found = session.get_one(Tenant, get_agency(session, agency_id).tenant_id)
+    return {"id": str(found.id), "name": found.name}
 
 
 def shown_counts(counts: Counts) -> dict[str, Any]:

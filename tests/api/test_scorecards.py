@@ -5,14 +5,19 @@ import json
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import pikepdf
+import pypdfium2
 import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from hegui.cli import app
+from service.evidence.checkpoint import NoteError, origin_of, signer
+from service.evidence.pdf_seal import check_seal, read_seal
 from service.people.agreement import share
 from service.people.scorecards import Counts, compare
 from service.people.scorecards_evaluation import to_xlsx
@@ -147,6 +152,35 @@ def test_the_yearly_evaluation_is_json_a_workbook_and_a_command(
     assert done.exit_code == 0, done.output
     written = json.loads(target.read_text("utf-8"))
     assert written["totals"] == document["totals"]
+
+
+def test_the_yearly_evaluation_is_a_signed_pdf_in_both_languages_with_its_data(
+    client: TestClient, lender: Lender, month: Sender, tmp_path: Path
+) -> None:
+    path = f"/v1/scorecards/{month.id}/evaluation"
+    query = {"year": 2026, "format": "pdf"}
+    answer = client.get(path, params=query, headers=lender.auth)
+
+    assert answer.headers["content-type"] == "application/pdf"
+    text = "\n".join(
+        page.get_textpage().get_text_range() for page in pypdfium2.PdfDocument(answer.content)
+    )
+    words = "催收机构年度评价 Yearly 示例催收公司 2026-06 威胁 E-104 样本过少 few 45251"
+    assert [word for word in words.split() if word not in text] == []
+    with pikepdf.open(io.BytesIO(answer.content)) as pdf:
+        attached = json.loads(pdf.attachments["report.json"].get_file().read_bytes())
+        with pdf.open_metadata() as metadata:
+            assert metadata["pdfaid:part"] == "3"
+    assert attached["totals"]["contacts"] == 5
+    target = tmp_path / "year.pdf"
+    command = ["scorecard", str(month.id), "--year", "2026", "--format", "pdf"]
+    done = CliRunner().invoke(app, [*command, "--output", str(target)])
+    assert done.exit_code == 0, done.output
+    key = signer().public(origin_of(lender.id))
+    for content in (answer.content, target.read_bytes()):
+        check_seal(read_seal(content), key)
+        with pytest.raises(NoteError, match="not what was signed"):
+            check_seal(read_seal(content.replace(b"/Type", b"/Tyqe", 1)), key)
 
 
 def test_a_text_in_the_workbook_is_never_a_formula() -> None:

@@ -52,6 +52,11 @@ class Process:
                 self.deaths[status] += 1
                 self._child = self._spawn()
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs now."""
+        return self._child.pid
+
     def kill(self) -> None:
         self._child.kill()
 

@@ -21,7 +21,7 @@ class ScorecardsGroup(Group):
         )
 
     def get_evaluation(self, agency_id: UUID, *, year: int, form: str | None = None) -> bytes:
-        """Give the file that GB/T 45251 asks a lender for once a year, as JSON or XLSX."""
+        """Read an agency's yearly evaluation."""
         return self._bytes(
             "GET", f"/v1/scorecards/{agency_id}/evaluation", query={"year": year, "format": form}
         )
