@@ -20,8 +20,21 @@ _PRUNE = text(
     " order by j.id limit :batch for update of j skip locked)"
 )
 
+# Nobody takes these any more; a purge that was approved goes on with `hegui purge run`.
+_DROP = text(
+    "delete from procrastinate_jobs where id in ("
+    " select j.id from procrastinate_jobs as j join tenant as t"
+    " on t.id::text = j.args ->> 'tenant_id' and t.removed_at is not null"
+    " where j.status = 'todo' order by j.id limit :batch for update of j skip locked)"
+)
+
 
 def prune_jobs(session: Session, *, now: datetime) -> int:
     """Delete up to a thousand jobs that ended, or whose worker died, a week ago; gives how many."""
     found = session.connection().execute(_PRUNE, {"before": now - KEEP, "batch": _BATCH})
     return int(found.rowcount)
+
+
+def drop_jobs_of_removed(session: Session) -> int:
+    """Delete up to a thousand waiting jobs of lenders that were removed; gives how many."""
+    return int(session.connection().execute(_DROP, {"batch": _BATCH}).rowcount)

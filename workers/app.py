@@ -93,7 +93,8 @@ def run(queues: Iterable[Queue]) -> int:
 async def _is_due(app: procrastinate.App, queues: list[Queue]) -> bool:
     row = await app.connector.execute_query_one_async(
         "select count(*) from procrastinate_jobs where status = 'todo'"
-        " and queue_name = any(%(queues)s) and coalesce(scheduled_at, now()) <= now()",
+        " and queue_name = any(%(queues)s) and coalesce(scheduled_at, now()) <= now()"
+        " and coalesce(args ->> 'tenant_id', '') <> all(hegui_resting_tenants())",
         queues=[queue.value for queue in queues],
     )
     return bool(row["count"])

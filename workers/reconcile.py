@@ -15,7 +15,7 @@ from service.db import front_door_session, tenant_session
 from service.fetch import list_overdue, store_missing
 from service.jobs import Job, enqueue
 from service.models import Heartbeat, InteractionRow, Tenant
-from service.queue import prune_jobs
+from service.queue import drop_jobs_of_removed, prune_jobs
 from service.work import LostLeaseError
 
 _LOG = log.get(__name__)
@@ -51,12 +51,12 @@ _UNFINISHED: dict[Job, TextClause] = {
 def reconcile(timestamp: int) -> None:
     """Queue again what is unfinished, give up on what never came, tidy the queue, and sign off."""
     del timestamp  # the queue's word for when this run was due
-    for tenant_id in list_tenants():
+    for tenant_id in list_tenants(working=True):
         counts = reconcile_tenant(tenant_id, now=now())
         if counts:
             _LOG.info("work_requeued", tenant_id=str(tenant_id), count=counts.total())
     with front_door_session() as session:
-        pruned = prune_jobs(session, now=now())
+        pruned = prune_jobs(session, now=now()) + drop_jobs_of_removed(session)
     if pruned:
         _LOG.info("old_jobs_removed", count=pruned)
     beat("reconcile", now())
@@ -77,10 +77,16 @@ def reconcile_tenant(tenant_id: UUID, *, now: datetime) -> Counter[str]:
     return +counts
 
 
-def list_tenants() -> list[UUID]:
-    """Return every lender's id."""
+def list_tenants(*, working: bool = False) -> list[UUID]:
+    """Return every lender's id; those whose work rests, because they are suspended, on request not.
+
+    What the law asks for (locks, the ledger) goes on for all of them.
+    """
+    query = select(col(Tenant.id))
+    if working:
+        query = query.where(col(Tenant.suspended_at).is_(None), col(Tenant.removed_at).is_(None))
     with front_door_session() as session:
-        return list(session.exec(select(col(Tenant.id))))
+        return list(session.exec(query))
 
 
 def _overdue(tenant_id: UUID, before: datetime) -> list[InteractionRow]:

@@ -145,6 +145,36 @@ ERASE_MORE = (
      " v_reviews + v_readings, 'disputes', v_disputes, 'files', v_files)")),
 )  # fmt: skip
 
+# The jobs of a lender that was suspended or removed stay where they are: nobody takes them.
+RESTING = """
+create function hegui_resting_tenants() returns text[] language sql stable as $$
+  select coalesce(array_agg(t.id::text), '{}') from tenant as t
+    where t.suspended_at is not null or t.removed_at is not null
+$$;
+"""
+TURNS = (
+    (("  v_found text[] := '{}';\n"),
+     ("  v_found text[] := '{}';\n  v_resting text[] := hegui_resting_tenants();\n")),
+    ("      v_found := v_found || v_at;\n",
+     ("      if v_at <> all(v_resting) then\n        v_found := v_found || v_at;\n"
+      "      end if;\n")),
+)  # fmt: skip
+FETCH = (
+    ("  v_turn record;\n", "  v_turn record;\n  v_resting text[];\n"),
+    (
+        "  if v_id is null then\n    select j.id",
+        "  if v_id is null then\n    v_resting := hegui_resting_tenants();\n    select j.id",
+    ),
+    (
+        "      where j.status = 'todo'\n        and (target_queue_names is null",
+        (
+            "      where j.status = 'todo'\n"
+            "        and coalesce(j.args ->> 'tenant_id', '') <> all(v_resting)\n"
+            "        and (target_queue_names is null"
+        ),
+    ),
+)
+
 
 def change_function(name: str, *changes: tuple[str, str]) -> None:
     """Change parts of a function as it stands; each part must be there once."""
@@ -165,6 +195,9 @@ def upgrade() -> None:
     change_function("hegui_erase_case", *ERASE_MORE)
     change_function("hegui_keep_finding", (FINDING_BEFORE, FINDING_AFTER))
     script(FINDING_MARK)
+    script(RESTING)
+    change_function("hegui_waiting_tenants", *TURNS)
+    change_function("procrastinate_fetch_job_v2", *FETCH)
     op.execute(f"grant update (reason, mark) on review to {APP}")
     op.execute(f"grant update (reason) on review_reading to {APP}")
     op.execute(f"grant delete on dispute_file to {APP}")
@@ -179,6 +212,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo; sealed objects cannot be opened any more."""
+    change_function("procrastinate_fetch_job_v2", *((after, before) for before, after in FETCH))
+    change_function("hegui_waiting_tenants", *((after, before) for before, after in TURNS))
+    op.execute("drop function hegui_resting_tenants()")
     op.execute(f"revoke delete on dispute_file from {APP}")
     op.execute(f"revoke update (reason) on review_reading from {APP}")
     op.execute(f"revoke update (reason, mark) on review from {APP}")

@@ -96,7 +96,10 @@ def list_tenants(session: Session) -> list[Tenant]:
 
 
 def suspend_tenant(tenant_id: UUID) -> None:
-    """Refuse all of a lender's keys and webhooks from the next request on; its data stays."""
+    """Refuse all of a lender's keys and webhooks from the next request on; its data stays.
+
+    Its jobs wait where they are, and go on after `resume_tenant`.
+    """
     _change_tenant(tenant_id, "tenant_suspended")
 
 
