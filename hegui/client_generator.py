@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,16 @@ def render() -> dict[str, str]:
 
 
 def routes() -> Iterator[APIRoute]:
-    """Every operation that the OpenAPI names."""
+    """Every operation that the OpenAPI names and a client can call."""
     for router in ROUTERS:
         for route in router.routes:
-            if isinstance(route, APIRoute) and route.include_in_schema:
+            if isinstance(route, APIRoute) and route.include_in_schema and not _redirects(route):
                 yield route
+
+
+def _redirects(route: APIRoute) -> bool:
+    """Whether it only sends browsers elsewhere: nothing that a client would call."""
+    return route.status_code == HTTPStatus.SEE_OTHER
 
 
 def _groups(modules: list[str]) -> str:

@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -20,6 +21,9 @@ from hegui.postgres import Postgres
 from service.config import settings
 from service.db import dispose, is_ready
 from service.provision import migrate
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 TICK_S = 0.1
 FIRST_PAUSE_S = 0.5
@@ -191,6 +195,14 @@ def _refuse_taken_port(host: str, port: int) -> None:
             ) from error
 
 
+def create_api() -> "FastAPI":
+    """Return the application with its way out to lenders' OpenID providers."""
+    from service.app import create_app  # noqa: PLC0415  only where HTTP is served
+    from workers.identity import ProviderEgress  # noqa: PLC0415  only where HTTP is served
+
+    return create_app(ProviderEgress())
+
+
 def run_api(host: str, port: int, processes: int) -> None:
     """Serve HTTP until told to end."""
     import uvicorn  # noqa: PLC0415  only here
@@ -198,7 +210,7 @@ def run_api(host: str, port: int, processes: int) -> None:
     from hegui.patience import PatientProtocol  # noqa: PLC0415  only here
 
     uvicorn.run(
-        "service.app:create_app",
+        "hegui.serve:create_api",
         factory=True,
         host=host,
         port=port,

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rules.events import EVENT
 from service import db, ingest, log
+from service.access.oidc_protocol import Outbound
 from service.api import ROUTERS
 from service.api.masked import MaskedAnswers
 from service.config import settings
@@ -231,8 +232,11 @@ async def _lifespan(_app: FastAPI) -> AsyncIterator[None]:
     db.dispose()
 
 
-def create_app() -> FastAPI:
-    """Return the application; it connects to the database when the first request needs it."""
+def create_app(outbound: Outbound | None = None) -> FastAPI:
+    """Return the application; it connects to the database when the first request needs it.
+
+    `outbound` is the way out to lenders' OpenID providers; without it nobody signs in there.
+    """
     app = FastAPI(
         title="hegui",
         version="1",
@@ -247,6 +251,7 @@ def create_app() -> FastAPI:
     for kind in (ServiceError, RequestValidationError, DBAPIError, PoolEmptyError, psycopg.Error):
         app.add_exception_handler(kind, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http)
+    app.state.outbound = outbound
     app.state.events = Together(ingest.store_events)
     app.add_middleware(MaskedAnswers)
     app.add_middleware(Envelope)

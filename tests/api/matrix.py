@@ -135,6 +135,8 @@ OTHERWISE = {
     "POST /v1/token": "a key in the body or as Basic: tests/api/test_access.py",
     "POST /v1/session": "an address and a password: tests/api/test_sign_in.py",
     "POST /v1/password": "a token in the body: tests/api/test_sign_in.py",
+    "GET /v1/oidc/start": "a browser that has nothing yet: tests/api/test_oidc.py",
+    "GET /v1/oidc/callback": "the provider's word: tests/api/test_oidc.py",
     "POST /v1/webhooks/{agency_id}": "the agency's signature: tests/api/test_webhooks.py",
 }
 
@@ -309,6 +311,12 @@ RULES: dict[str, Rule] = {
     "POST /v1/people/{person}/password-token": acts(KEEPERS, **NEW_PERSON),
     "GET /v1/people/{person}/sessions": reads(KEEPERS, ids=PERSON),
     "DELETE /v1/people/{person}/sessions": acts(KEEPERS, **NEW_PERSON),
+    "GET /v1/oidc": reads(ADMINISTRATOR, ok=frozenset({200, 404})),
+    "PUT /v1/oidc": acts(
+        ADMINISTRATOR,
+        {"issuer": "https://login.bank.example", "client_id": "x", "client_secret": "x"},
+    ),
+    "DELETE /v1/oidc": acts(ADMINISTRATOR, ok=frozenset({204, 404})),
     "GET /v1/audit": reads(ADMINISTRATOR, echoes=True),
     "GET /v1/regulators": reads(LENDER),
     "POST /v1/grants": acts(

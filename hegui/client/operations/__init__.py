@@ -17,6 +17,7 @@ from hegui.client.operations.health import HealthGroup
 from hegui.client.operations.interactions import InteractionsGroup
 from hegui.client.operations.ledger import LedgerGroup
 from hegui.client.operations.manifests import ManifestsGroup
+from hegui.client.operations.oidc import OidcGroup
 from hegui.client.operations.parameters import ParametersGroup
 from hegui.client.operations.people import PeopleGroup
 from hegui.client.operations.recordings import RecordingsGroup
@@ -114,6 +115,11 @@ class Operations:
     def manifests(self) -> ManifestsGroup:
         """Operations of `manifests`."""
         return ManifestsGroup(self.transport)
+
+    @cached_property
+    def oidc(self) -> OidcGroup:
+        """Operations of `oidc`."""
+        return OidcGroup(self.transport)
 
     @cached_property
     def parameters(self) -> ParametersGroup:
