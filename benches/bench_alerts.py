@@ -32,6 +32,7 @@ from workers.speech.decode import decoded
 THREAT = "再不还钱，我们今天就上门泼油漆，让你家里人都不得安宁。"
 # Recordings of the demonstration in which a threat or a lie is told; the first one warms up.
 CALLS = ("D031-01.ogg", "D045-01.ogg", "D048-01.ogg")
+NOTHING_FILED = {"lawsuit": "none", "credit_reported": True}
 START_S, PATIENCE_S = 60, 900
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -56,7 +57,7 @@ class Road:
 
     def alerted(self, event: dict[str, Any]) -> float:
         """Post an event that fails; gives the seconds until its alert came in."""
-        self.post(make_case(case_id=event["data"]["case_id"]))
+        self.post(make_case(case_id=event["data"]["case_id"], proceedings=NOTHING_FILED))
         begun, count = time.time(), len(self.receiver.requests)
         self.post(event)
         self.receiver.wait_for(count + 1, PATIENCE_S)
@@ -95,11 +96,10 @@ def messages(road: Road, count: int) -> dict[str, Any]:
         sms = make_sms(case_id=f"K-{number}", text=THREAT)
         waits.append(road.alerted(sms))
     del waits[0]  # the worker reads its pack for the first one
-    p95 = statistics.quantiles(waits, n=20)[-1]
-    median = round(statistics.median(waits), 3)
+    p95 = statistics.quantiles(waits, n=20, method="inclusive")[-1]
     return {
         "messages": count,
-        "p50_s": median,
+        "p50_s": round(statistics.median(waits), 3),
         "p95_s": round(p95, 3),
         "worst_s": round(max(waits), 3),
     }

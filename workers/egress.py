@@ -176,16 +176,14 @@ def _is_public_text(text: str) -> bool:
 
 
 @cache
-def _tls() -> ssl.SSLContext:
-    """The machine's authorities (a bank may have its own) and the well-known public ones."""
+def secure_context() -> ssl.SSLContext:
+    """The TLS settings of everything that goes out.
+
+    Trusted are the machine's authorities (`SSL_CERT_FILE` names a bank's own) and the public ones.
+    """
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     return context
-
-
-def secure_context() -> ssl.SSLContext:
-    """The TLS settings of everything that goes out."""
-    return _tls()
 
 
 class Egress:
@@ -273,7 +271,7 @@ class Egress:
         )
         with (
             _plain_failures(),
-            httpcore.ConnectionPool(ssl_context=_tls(), network_backend=backend) as pool,
+            httpcore.ConnectionPool(ssl_context=secure_context(), network_backend=backend) as pool,
             pool.stream(
                 method,
                 _url(destination),

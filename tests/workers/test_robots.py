@@ -7,9 +7,6 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Message
-from aiosmtpd.smtp import AuthResult
 from starlette.testclient import TestClient
 
 from rules.model import Severity
@@ -22,8 +19,8 @@ from service.models import EndpointKind
 from tests.conftest import Database
 from tests.factories import Lender, Sender, make_case, make_sms, post_event
 from tests.receiver import Receiver
+from tests.relay import Mailbox, running_relay
 from tests.robots import Provider
-from tests.workers.system import free_port
 from workers.egress import Egress
 from workers.mail import mail, relay_address
 from workers.robots import post_to_robot, sign_dingtalk, sign_feishu
@@ -155,46 +152,10 @@ def test_the_name_of_an_agency_mentions_nobody() -> None:
     assert len([line for line in text.splitlines() if line]) == 4
 
 
-class Mailbox(Message):
-    """A relay that keeps what it is handed, and refuses one recipient."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: list[object] = []
-
-    def handle_message(self, message: object) -> None:
-        self.kept.append(message)
-
-    async def handle_RCPT(  # noqa: N802  the library names it so
-        self, server: object, session: object, envelope: object, address: str, options: object
-    ) -> str:
-        del server, session, options
-        if address.startswith("full"):
-            return "452 mailbox is full"
-        envelope.rcpt_tos.append(address)  # type: ignore[attr-defined]
-        return "250 OK"
-
-
 @pytest.fixture
 def relay() -> Iterator[tuple[Mailbox, str]]:
-    mailbox = Mailbox()
-
-    def check(server: object, session: object, envelope: object, kind: str, data: object) -> object:
-        is_known = data.login == b"hegui" and data.password == b"p@ss"  # type: ignore[attr-defined]
-        return AuthResult(success=is_known, handled=False)
-
-    controller = Controller(
-        mailbox,
-        hostname="127.0.0.1",
-        port=free_port(),
-        authenticator=check,
-        auth_require_tls=False,
-    )
-    controller.start()
-    try:
-        yield mailbox, f"127.0.0.1:{controller.port}"
-    finally:
-        controller.stop()
+    with running_relay() as (mailbox, address):
+        yield mailbox, address
 
 
 def test_mail_goes_through_the_relay_and_says_the_same(relay: tuple[Mailbox, str]) -> None:
@@ -207,9 +168,9 @@ def test_mail_goes_through_the_relay_and_says_the_same(relay: tuple[Mailbox, str
 
     assert sent == Attempt(Result.DELIVERED, "delivered")
     (message,) = mailbox.kept
-    assert message["To"] == "risk@bank.example"  # type: ignore[index]
-    assert message["Message-ID"] == f"<post_{UUID(int=7).hex}@hegui>"  # type: ignore[index]
-    assert post.text in message.get_payload(decode=True).decode()  # type: ignore[attr-defined]
+    assert message["To"] == "risk@bank.example"
+    assert message["Message-ID"] == f"<post_{UUID(int=7).hex}@hegui>"
+    assert post.text in message.get_payload(decode=True).decode()
 
 
 @pytest.mark.parametrize(
@@ -303,7 +264,7 @@ def test_a_threat_comes_down_the_whole_road_to_a_mailbox(
     run_jobs()
 
     (message,) = relay[0].kept
-    text = message.get_payload(decode=True).decode()  # type: ignore[attr-defined]
+    text = message.get_payload(decode=True).decode()
     assert "[严重 critical] THR-" in text
     assert "泼油漆" not in text
-    assert message["From"] == "hegui@bank.example"  # type: ignore[index]
+    assert message["From"] == "hegui@bank.example"
