@@ -93,6 +93,18 @@ class Settings(BaseSettings):
     engine: Literal["openai-whisper", "faster-whisper"] = Field(
         default="openai-whisper", description="Speech engine."
     )
+    engine_calls: int = Field(
+        default=8,
+        ge=1,
+        le=256,
+        description="Recordings that one worker hears side by side, in shared batches.",
+    )
+    engine_batch_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=36_000,
+        description="Seconds of sound that the model reads at once; 0: 64, and 960 on a GPU.",
+    )
     model: str = Field(default="", description="Speech model name or path; empty: the default.")
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="auto: console in development, json in production."

@@ -17,11 +17,13 @@ from service.models import (
     TranscriptPiece,
     TranscriptRow,
 )
+from service.privacy.sealed_words import open_piece, seal_heard, seal_piece
 from service.speech import NO_BIAS, Bias, find_bias
 from service.work import (
     MAX_TRIES,
     LostLeaseError,
     claim,
+    count_try,
     find_interaction,
     finish,
     is_free,
@@ -58,7 +60,8 @@ class StoredPiece:
 class Hearing:
     """One claimed recording; `attempt` is the fence that `store_*` must still find.
 
-    `pieces` are what workers before this one have heard of it.
+    `pieces` are what workers before this one have heard of it. With `alone` a worker may have ended
+    over it: it is to be heard with no other beside it, which would be cut short for nothing.
     """
 
     tenant_id: UUID
@@ -69,6 +72,7 @@ class Hearing:
     attempt: int
     bias: Bias = NO_BIAS
     pieces: tuple[StoredPiece, ...] = ()
+    alone: bool = False
 
 
 def load_recording(
@@ -76,6 +80,7 @@ def load_recording(
 ) -> Hearing | None:
     """Claim an interaction that waits to be heard; None where there is nothing for us to do.
 
+    `begin` follows once it is really heard: until then its worker's death is not held against it.
     An interaction that has ended its worker too often becomes `undecodable` instead.
     """
     held = find_interaction(session, interaction_id)
@@ -84,7 +89,7 @@ def load_recording(
     if held.tries >= MAX_TRIES:
         _set_aside(session, held)
         return None
-    row = claim(session, interaction_id, _HEARING, now=now)
+    row = claim(session, interaction_id, _HEARING, now=now, counts=False)
     if row is None:
         return None
     body = session.exec(select(EventRow.body).where(col(EventRow.id) == row.event_id)).one()
@@ -100,7 +105,13 @@ def load_recording(
         attempt=row.attempt,
         bias=find_bias(session),
         pieces=_pieces(session, interaction_id),
+        alone=row.tries > 0,
     )
+
+
+def begin(session: Session, work: Hearing) -> None:
+    """Count the try, as the hearing begins; raises `LostLeaseError`."""
+    count_try(session, work.interaction_id, work.attempt)
 
 
 def _pieces(session: Session, interaction_id: UUID) -> tuple[StoredPiece, ...]:
@@ -109,7 +120,9 @@ def _pieces(session: Session, interaction_id: UUID) -> tuple[StoredPiece, ...]:
         .where(col(TranscriptPiece.interaction_id) == interaction_id)
         .order_by(col(TranscriptPiece.position))
     )
-    return tuple(StoredPiece(row.position, row.key, row.until_seconds, row.doc) for row in rows)
+    return tuple(
+        StoredPiece(row.position, row.key, row.until_seconds, open_piece(row)) for row in rows
+    )
 
 
 def store_piece(
@@ -137,7 +150,8 @@ def store_piece(
     values = {
         "key": piece.key,
         "until_seconds": piece.until_seconds,
-        "doc": piece.doc,
+        "doc": {},
+        "sealed": seal_piece(work.tenant_id, work.interaction_id, piece.position, piece.doc),
         "created_at": now,
     }
     session.exec(
@@ -157,14 +171,18 @@ def store_piece(
 def store_transcript(session: Session, work: Hearing, heard: Heard, *, now: datetime) -> None:
     """Write what was heard and ask for a check; raises `LostLeaseError` where the fence is gone."""
     _end(session, work, InteractionState.TRANSCRIBED, None)
-    values = {
-        "recording_sha256": work.sha256,
-        "segments": [
-            segment.model_dump(mode="json", exclude={"words"}) for segment in heard.segments
-        ],
-        "words": [
+    said = seal_heard(
+        session,
+        work.tenant_id,
+        work.interaction_id,
+        segments=[segment.model_dump(mode="json", exclude={"words"}) for segment in heard.segments],
+        words=[
             [word.model_dump(mode="json") for word in segment.words] for segment in heard.segments
         ],
+    )
+    values = {
+        **said,
+        "recording_sha256": work.sha256,
         "engine": heard.engine,
         "model_digest": heard.model_digest,
         "parameters": dict(heard.parameters),

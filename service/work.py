@@ -43,9 +43,17 @@ def find_interaction(session: Session, interaction_id: UUID) -> InteractionRow |
 
 
 def claim(
-    session: Session, interaction_id: UUID, state: InteractionState, *, now: datetime
+    session: Session,
+    interaction_id: UUID,
+    state: InteractionState,
+    *,
+    now: datetime,
+    counts: bool = True,
 ) -> InteractionRow | None:
-    """Take an interaction in this state that nobody holds: raises its fence, counts the try."""
+    """Take an interaction in this state that nobody holds: raises its fence, counts the try.
+
+    Without `counts` the work only waits its turn so far; `count_try` follows where it begins.
+    """
     return session.scalars(
         update(InteractionRow)
         .where(
@@ -55,12 +63,24 @@ def claim(
         )
         .values(
             attempt=col(InteractionRow.attempt) + 1,
-            tries=col(InteractionRow.tries) + 1,
+            tries=col(InteractionRow.tries) + int(counts),
             lease_until=now + LEASE,
         )
         .returning(InteractionRow)
         .execution_options(populate_existing=True)
     ).one_or_none()
+
+
+def count_try(session: Session, interaction_id: UUID, attempt: int) -> None:
+    """Count that claimed work begins; raises `LostLeaseError` where it is not ours any more."""
+    found = session.exec(
+        update(InteractionRow)
+        .where(col(InteractionRow.id) == interaction_id, col(InteractionRow.attempt) == attempt)
+        .where(col(InteractionRow.lease_until).is_not(None))
+        .values(tries=col(InteractionRow.tries) + 1)
+    )
+    if found.rowcount != 1:
+        raise LostLeaseError
 
 
 def renew(

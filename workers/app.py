@@ -16,8 +16,8 @@ from service.packs import load_pack
 from workers import keeping, people, reconcile, sealing, tasks
 
 _LOG = log.get(__name__)
-# Hearing keeps a processor busy by itself; checks are short, and alerts mostly wait.
-CONCURRENCY = {Queue.AUDIO: 1, Queue.RULES: 4}
+# Checks are short, and alerts mostly wait.
+RULES_AT_ONCE = 4
 DRAIN_S = 25.0
 _POLL_S = 2.0
 _FIRST = 100
@@ -59,14 +59,14 @@ def make_app() -> procrastinate.App:
 
 
 def run_once(queues: Iterable[Queue] = tuple(Queue)) -> None:
-    """Run the jobs that are due, and those they lead to, until none is left."""
+    """Run the jobs that are due, and those they lead to, one by one until none is left."""
     chosen = list(queues)
 
     async def until_empty() -> None:
         app = make_app()
         async with app.open_async():
             while await _is_due(app, chosen):
-                await _worker(app, chosen, wait=False)
+                await _worker(app, chosen, at_once=1, wait=False)
 
     asyncio.run(until_empty())
 
@@ -100,11 +100,16 @@ async def _is_due(app: procrastinate.App, queues: list[Queue]) -> bool:
     return bool(row["count"])
 
 
-async def _worker(app: procrastinate.App, queues: list[Queue], *, wait: bool) -> None:
+def _at_once(queue: Queue) -> int:
+    """How many jobs of a queue one process runs side by side."""
+    return settings().engine_calls if queue is Queue.AUDIO else RULES_AT_ONCE
+
+
+async def _worker(app: procrastinate.App, queues: list[Queue], *, at_once: int, wait: bool) -> None:
     await app.run_worker_async(
         queues=[queue.value for queue in queues],
         name=f"hegui-{queues[0].value}",
-        concurrency=CONCURRENCY[queues[0]],
+        concurrency=at_once,
         wait=wait,
         fetch_job_polling_interval=_POLL_S,
         install_signal_handlers=False,
@@ -115,14 +120,17 @@ async def _worker(app: procrastinate.App, queues: list[Queue], *, wait: bool) ->
 async def _serve(queues: list[Queue]) -> bool:
     """Run one worker a queue, so that slow audio never holds up checks and alerts."""
     loop = asyncio.get_running_loop()
-    threads = sum(CONCURRENCY[queue] for queue in queues)
+    threads = sum(map(_at_once, queues))
     loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="job"))
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     app = make_app()
     async with app.open_async():
-        running = [asyncio.create_task(_worker(app, [queue], wait=True)) for queue in queues]
+        running = [
+            asyncio.create_task(_worker(app, [queue], at_once=_at_once(queue), wait=True))
+            for queue in queues
+        ]
         waiter = asyncio.create_task(told.wait())
         await asyncio.wait([*running, waiter], return_when=asyncio.FIRST_COMPLETED)
         waiter.cancel()

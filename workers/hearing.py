@@ -14,8 +14,9 @@ from service.db import tenant_session
 from service.errors import ServiceError
 from service.keeping.storage import store
 from service.speech import Bias
-from service.transcribe import Heard, Hearing, StoredPiece, store_piece
+from service.transcribe import Heard, Hearing, StoredPiece, begin, store_piece
 from service.work import LostLeaseError, renew
+from workers.company import Room
 from workers.lease import kept_alive
 from workers.speech import Piece, transcribe_file
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from workers.speech.engines import EngineOptions
 
 _LOG = log.get(__name__)
+_ROOM = Room()
 
 
 @dataclass(slots=True)
@@ -35,13 +37,17 @@ class _Progress:
 def hear(work: Hearing) -> Heard:
     """Hear the recording under its lease, which is renewed for as long as it takes.
 
-    Raises `UndecodableError`, and `LostLeaseError` as soon as a piece cannot be stored because
-    somebody else has claimed the recording.
+    Recordings that are heard at the same time share the model's batches. One over which a worker
+    may have ended waits until it is alone, so that no other is cut short with it. Raises
+    `UndecodableError`, and `LostLeaseError` as soon as a piece cannot be stored because somebody
+    else has claimed the recording.
     """
     config = settings()
     progress = _Progress()
     with (
         kept_alive(lambda: _renew(work, progress)),
+        _ROOM.entered(alone=work.alone),
+        _begun(work),
         store().as_file(work.tenant_id, work.sha256) as path,
     ):
         heard = transcribe_file(
@@ -51,6 +57,7 @@ def hear(work: Hearing) -> Heard:
             model=config.model,
             on_progress=lambda share: _advance(work, progress, share),
             options=options_of(work.bias),
+            batch_s=config.engine_batch_s,
             done=[_piece(piece) for piece in work.pieces],
             on_piece=lambda piece: _keep(work, piece, progress),
         )
@@ -63,6 +70,14 @@ def hear(work: Hearing) -> Heard:
         untrusted_share=heard.untrusted_share,
         flags=heard.flags,
     )
+
+
+@contextmanager
+def _begun(work: Hearing) -> Iterator[None]:
+    """Count the try before anything else can fail."""
+    with tenant_session(work.tenant_id) as session:
+        begin(session, work)
+    yield
 
 
 def options_of(bias: Bias) -> "EngineOptions | None":

@@ -24,7 +24,7 @@ from service.models import (
     TranscriptRow,
     VerdictRow,
 )
-from service.transcribe import Heard, Hearing, load_recording, store_transcript
+from service.transcribe import Heard, Hearing, begin, load_recording, store_transcript
 from service.work import LEASE, MAX_TRIES, LostLeaseError, renew
 from tests.conftest import Database
 from tests.factories import (
@@ -48,9 +48,13 @@ def hearing(lender: Lender, *, later: timedelta = timedelta()) -> Hearing | None
     """Claim the only interaction, as a worker would at that time."""
     with tenant_session(lender.id) as session:
         row = session.exec(select(InteractionRow)).one()
-        return load_recording(
+        found = load_recording(
             session, tenant_id=lender.id, interaction_id=row.id, now=now() + later
         )
+    if found is not None:
+        with tenant_session(lender.id) as session:
+            begin(session, found)
+    return found
 
 
 def heard(text: str) -> Heard:

@@ -17,6 +17,7 @@ from service.transcribe import (
     Heard,
     Hearing,
     StoredPiece,
+    begin,
     load_recording,
     store_piece,
     store_transcript,
@@ -48,6 +49,8 @@ def claim(lender: Lender, *, later: timedelta = timedelta()) -> Hearing:
             session, tenant_id=lender.id, interaction_id=row.id, now=now() + later
         )
     assert found is not None
+    with tenant_session(lender.id) as session:
+        begin(session, found)
     return found
 
 

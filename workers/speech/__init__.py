@@ -26,6 +26,7 @@ def transcribe_file(
     on_piece: Callable[[Piece], None] | None = None,
     cache_dir: Path | None = None,
     threads: int = 1,
+    batch_s: float = 0.0,
 ) -> "Transcription":
     """Transcribe a recording whose channels hold `speakers` in that order; times are seconds.
 
@@ -33,6 +34,9 @@ def transcribe_file(
     finished; a later call that is given these parts as `done` goes on from there and returns what
     an uninterrupted call returns. `cache_dir` is where weights are kept (the user's cache by
     default); one thread a process is the default because several processes outrun several threads.
+    Calls that are transcribed in several threads of a process share the model's batches, which
+    changes nothing in what is heard; `batch_s` is how much sound is read at once (0: as the device
+    likes it).
     Raises `UndecodableError` where there is no sound to be had.
     """
     # The models behind it take seconds to import, and the command line often needs none of them.
@@ -49,4 +53,5 @@ def transcribe_file(
         on_piece=on_piece,
         cache_dir=cache_dir,
         threads=threads,
+        batch_s=batch_s,
     )

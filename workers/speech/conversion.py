@@ -1,10 +1,11 @@
-"""Reads Whisper weights from CTranslate2's model.bin for engines that do not load it."""
+"""Reads Whisper weights from CTranslate2's model.bin: for other engines, or with fewer tokens."""
 
+import json
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +17,26 @@ FORMAT_VERSION = 6
 SPEC = "WhisperSpec"
 DTYPES = {0: "<f4", 1: "<i1", 2: "<i2", 3: "<i4", 4: "<f2"}
 FLOATS = ("<f4", "<f2")
+# What has one row for each token.
+ROWS_OF_TOKENS = "decoder/embeddings/"
+EMBEDDINGS = "decoder/embeddings/weight"
+TOKENS_OF_CONFIG = ("suppress_ids", "suppress_ids_begin", "lang_ids")
 Arrays = dict[str, "np.ndarray[Any, Any]"]
 
 
 class ConversionError(RuntimeError):
     """The file is not the kind of model.bin that can be converted."""
+
+
+class _Record(NamedTuple):
+    """One array as it is stored: `start` and `end` are its place in the file."""
+
+    name: str
+    shape: tuple[int, ...]
+    kind: int
+    raw: memoryview
+    start: int
+    end: int
 
 
 class _Reader:
@@ -29,6 +45,10 @@ class _Reader:
     def __init__(self, data: memoryview) -> None:
         self._data = data
         self._at = 0
+
+    @property
+    def place(self) -> int:
+        return self._at
 
     def take(self, count: int) -> memoryview:
         if self._at + count > len(self._data):
@@ -60,27 +80,97 @@ def half_encoder(source: Path) -> HalfEncoder:
     return HalfEncoder(state, layers=dims["n_audio_layer"], heads=dims["n_audio_head"])
 
 
+def token_count(folder: Path) -> int:
+    """Return how many tokens the model in the folder knows; raise `ConversionError`."""
+    for record in _records(_mapped(folder / "model.bin")):
+        if record.name == EMBEDDINGS:
+            return record.shape[0]
+    raise ConversionError("model.bin holds no table of tokens")
+
+
+def narrowed(folder: Path, kept: Sequence[int]) -> dict[str, bytes]:
+    """Return the files of the model in the folder as it is with these tokens alone, in this order.
+
+    Raises `ConversionError` where the folder is laid out in a way that is not known.
+    """
+    data = _mapped(folder / "model.bin")
+    parts: list[bytes | memoryview] = []
+    end = 0
+    for record in _records(data):
+        parts.append(data[end : record.start])
+        end = record.end
+        if record.name.startswith(ROWS_OF_TOKENS) and record.shape:
+            parts.append(_with_rows(record, kept))
+        else:
+            parts.append(data[record.start : record.end])
+    parts.append(data[end:])
+    return {
+        "model.bin": b"".join(parts),
+        "config.json": _narrow_config(folder, kept),
+        **_narrow_words(folder, kept),
+    }
+
+
+def _with_rows(record: _Record, kept: Sequence[int]) -> bytes:
+    rows = np.frombuffer(record.raw, dtype=np.uint8).reshape(record.shape[0], -1)[list(kept)]
+    shape = (len(kept), *record.shape[1:])
+    name = record.name.encode("ascii") + b"\0"
+    head = struct.pack("<H", len(name)) + name + struct.pack(f"<B{len(shape)}I", len(shape), *shape)
+    return head + struct.pack("<BI", record.kind, rows.nbytes) + rows.tobytes()
+
+
+def _narrow_config(folder: Path, kept: Sequence[int]) -> bytes:
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConversionError("the folder holds no readable config.json") from error
+    places = {token: place for place, token in enumerate(kept)}
+    for name in TOKENS_OF_CONFIG:
+        if name in config:
+            config[name] = [places[token] for token in config[name] if token in places]
+    return json.dumps(config).encode()
+
+
+def _narrow_words(folder: Path, kept: Sequence[int]) -> dict[str, bytes]:
+    """Return the list of tokens in the form that the folder has it in."""
+    try:
+        if (folder / "vocabulary.json").is_file():
+            words = json.loads((folder / "vocabulary.json").read_text("utf-8"))
+            return {"vocabulary.json": json.dumps([words[token] for token in kept]).encode()}
+        lines = (folder / "vocabulary.txt").read_bytes().split(b"\n")
+        return {"vocabulary.txt": b"".join(lines[token] + b"\n" for token in kept)}
+    except (OSError, ValueError, LookupError) as error:
+        raise ConversionError("the folder holds no readable vocabulary") from error
+
+
 def _mapped(source: Path) -> memoryview:
     with source.open("rb") as file:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _read_arrays(data: memoryview) -> Arrays:
+def _records(data: memoryview) -> Iterator[_Record]:
     reader = _Reader(data)
     version = reader.number("<I")
     spec = reader.text()
     if version != FORMAT_VERSION or spec != SPEC:
         raise ConversionError(f"expected {SPEC} in format {FORMAT_VERSION}")
     reader.number("<I")
-    arrays: Arrays = {}
     for _ in range(reader.number("<I")):
+        start = reader.place
         name = reader.text()
         shape = tuple(reader.number("<I") for _ in range(reader.number("<B")))
-        dtype = DTYPES.get(reader.number("<B"))
+        kind = reader.number("<B")
         raw = reader.take(reader.number("<I"))
+        yield _Record(name, shape, kind, raw, start, reader.place)
+
+
+def _read_arrays(data: memoryview) -> Arrays:
+    arrays: Arrays = {}
+    for record in _records(data):
+        dtype = DTYPES.get(record.kind)
         if dtype is None:
             raise ConversionError("model.bin holds a number format that is not supported")
-        arrays[name] = np.frombuffer(raw, dtype=dtype).reshape(shape)
+        arrays[record.name] = np.frombuffer(record.raw, dtype=dtype).reshape(record.shape)
     return arrays
 
 

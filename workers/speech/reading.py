@@ -1,11 +1,12 @@
-"""What Whisper engines share: batches of like length, doubtful clips read again, words timed."""
+"""What Whisper engines share: batches of one length, doubtful clips read again, words timed."""
 
-import threading
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, Self
 
@@ -17,12 +18,16 @@ from whisper.utils import compression_ratio
 from workers.speech import bias
 from workers.speech.decode import RATE, Samples
 from workers.speech.engines.protocol import LANGUAGE, LONGEST, EngineOptions, Heard
+from workers.speech.sharing import Sharing, Wish
 from workers.speech.wording import TICK, Timing, spell
 
 FRAMES_PER_SECOND = 100
 TOKENS_PER_SECOND = 12
 SPARE_TOKENS = 12
 MOST_TOKENS = 224
+# Sound (seconds) that is read at once: more makes nothing faster on a processor, and takes memory.
+CPU_BATCH_S = 64.0
+GPU_BATCH_S = 960.0
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,11 @@ class WhisperReader(ABC):
     name: str
     precision: str
 
-    def __init__(self, *, digest: str, multilingual: bool, languages: int) -> None:
+    def __init__(self, *, digest: str, multilingual: bool, languages: int, batch_s: float) -> None:
         self.model_digest = digest
-        # The models and the hooks on them are not made for two threads at once.
-        self._lock = threading.Lock()
+        # The models and the hooks on them are not made for two threads at once: all copies of the
+        # engine hear through this.
+        self.sharing: Sharing[Samples, list[Heard]] = Sharing(batch_s)
         with warnings.catch_warnings():
             # whisper leaves its vocabulary file to the garbage collector.
             warnings.simplefilter("ignore", ResourceWarning)
@@ -102,22 +108,22 @@ class WhisperReader(ABC):
         """Return when each token of each text is said; `frames` is how long each clip is."""
 
     def hear(self, clips: Sequence[Samples]) -> list[list[Heard]]:
-        """Return what is said in each clip, in order."""
-        heard: list[list[Heard]] = [[] for _ in clips]
-        order = sorted(range(len(clips)), key=lambda at: len(clips[at]))
-        for low in range(0, len(order), self.options.batch):
-            batch = order[low : low + self.options.batch]
-            with self._lock:
-                found = self._hear_batch([clips[at] for at in batch])
-            for at, pieces in zip(batch, found, strict=True):
-                heard[at] = pieces
-        return heard
+        """Return what is said in each clip, in order.
 
-    def _hear_batch(self, clips: Sequence[Samples]) -> list[list[Heard]]:
-        """Encode clips of like length together, read them, and read the doubtful ones again."""
-        longest = max(map(len, clips)) / RATE
-        seconds = min(LONGEST, longest + self.options.margin)
-        limit = min(MOST_TOKENS, round(longest * TOKENS_PER_SECOND) + SPARE_TOKENS)
+        Clips of one length are batched, with those of other callers too. What is heard in a clip
+        depends on nothing but the clip: it is heard for a time that its own length alone decides.
+        """
+        return self.sharing.ask([self._wish(clip) for clip in clips])
+
+    def _wish(self, clip: Samples) -> Wish[Samples, list[Heard]]:
+        step = self.options.step
+        seconds = math.ceil((len(clip) / RATE + self.options.margin) / step) * step
+        heard = min(LONGEST, seconds)
+        return Wish(clip, (self.options, heard), heard, partial(self._hear_batch, seconds=heard))
+
+    def _hear_batch(self, clips: Sequence[Samples], *, seconds: float) -> list[list[Heard]]:
+        """Encode clips together, read them, and read the doubtful ones again."""
+        limit = min(MOST_TOKENS, round(seconds * TOKENS_PER_SECOND) + SPARE_TOKENS)
         features = self.encode(clips, round(seconds * FRAMES_PER_SECOND / 2) * 2)
         readings = self.read(features, Pass(self.options.beam, self._told, limit))
         self._read_again(features, readings, limit)

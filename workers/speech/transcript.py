@@ -49,6 +49,7 @@ def transcribe(
     limits: Limits | None = None,
     cache_dir: Path | None = None,
     threads: int = 1,
+    batch_s: float = 0.0,
 ) -> Transcription:
     """Transcribe the recording at `path`; see `workers.speech.transcribe_file`."""
     report = on_progress or _ignore
@@ -56,7 +57,12 @@ def transcribe(
     with decoded(path, limits=limits) as audio:
         report(DECODED_PROGRESS)
         hearing = get_engine(
-            engine, model=model, options=options, cache_dir=cache_dir, threads=threads
+            engine,
+            model=model,
+            options=options,
+            cache_dir=cache_dir,
+            threads=threads,
+            batch_s=batch_s,
         )
         prints = None if shared_channel(audio, speakers) is None else packaged()
         parameters: dict[str, object] = {

@@ -1,6 +1,6 @@
 """The speech engines, found by name: each is one module beside this one, loaded when asked for.
 
-An engine is a module whose `load(model, *, cache_dir, threads)` returns an `Engine`; its
+An engine is a module whose `load(model, *, cache_dir, threads, batch_s)` returns an `Engine`; its
 file name, with hyphens for underscores, is the engine's name.
 """
 
@@ -49,20 +49,22 @@ def get_engine(
     options: EngineOptions | None = None,
     cache_dir: Path | None = None,
     threads: int = 1,
+    batch_s: float = 0.0,
 ) -> Engine:
-    """Return the engine, loaded once a process; safe to use from several threads.
+    """Return the engine, loaded once a process; several threads may use it and share its batches.
 
-    Raises `UnknownEngineError` or `weights.WeightsError`.
+    `batch_s` is how much sound is read at once (seconds); 0 leaves it to the engine. Raises
+    `UnknownEngineError` or `weights.WeightsError`.
     """
     with _loading:
-        loaded = _loaded(name, model, cache_dir, threads)
+        loaded = _loaded(name, model, cache_dir, threads, batch_s)
     return loaded.with_options(options or EngineOptions())
 
 
 @lru_cache(maxsize=4)
-def _loaded(name: str, model: str, cache_dir: Path | None, threads: int) -> Engine:
+def _loaded(name: str, model: str, cache_dir: Path | None, threads: int, batch_s: float) -> Engine:
     if name not in engine_names():
         raise UnknownEngineError("engine must be one of " + ", ".join(engine_names()))
     module = import_module(f"{__name__}.{name.replace('-', '_')}")
-    engine: Engine = module.load(model, cache_dir=cache_dir, threads=threads)
+    engine: Engine = module.load(model, cache_dir=cache_dir, threads=threads, batch_s=batch_s)
     return engine

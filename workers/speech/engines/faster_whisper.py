@@ -1,21 +1,32 @@
 """The engine for throughput: CTranslate2 in 8-bit integers, the encoder in bfloat16 if native."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ctranslate2
 import numpy as np
 import torch
-from faster_whisper import WhisperModel
 
 from workers.speech import conversion, encoder, weights
 from workers.speech.decode import Samples
 from workers.speech.encoder import HalfEncoder
-from workers.speech.reading import Pass, Reading, WhisperReader, spectrograms
+from workers.speech.reading import (
+    CPU_BATCH_S,
+    GPU_BATCH_S,
+    MOST_TOKENS,
+    Pass,
+    Reading,
+    WhisperReader,
+    spectrograms,
+)
+from workers.speech.vocabulary import Vocabulary
 from workers.speech.wording import TICK, Timing
 
 MAX_INITIAL_TICKS = 50
+# Whisper's vocabularies of several languages begin here; all tokens but the languages' are so many.
+MULTILINGUAL_TOKENS = 51_865
+OTHER_TOKENS = 51_765
 MOST_CONTEXT = 448
 
 
@@ -25,27 +36,47 @@ class FasterWhisper(WhisperReader):
     name = "faster-whisper"
     precision = "int8"
 
-    def __init__(self, model: str, *, cache_dir: Path | None, threads: int) -> None:
+    def __init__(
+        self, model: str, *, cache_dir: Path | None, threads: int, batch_s: float = 0.0
+    ) -> None:
         torch.set_num_threads(threads)
         found = weights.for_faster_whisper(model, cache_dir=cache_dir)
-        loaded = WhisperModel(found.source, device="auto", compute_type="int8", cpu_threads=threads)
-        self._model: Any = loaded.model
-        self._encoder = _half_encoder(Path(found.source)) if self._model.device == "cpu" else None
-        if self._encoder is not None:
-            self.precision = "int8, encoder in bfloat16"
+        folder = Path(found.source)
+        count = conversion.token_count(folder)
+        multilingual = count >= MULTILINGUAL_TOKENS
         super().__init__(
             digest=found.digest,
-            multilingual=self._model.is_multilingual,
-            languages=self._model.num_languages,
+            multilingual=multilingual,
+            languages=count - OTHER_TOKENS - int(multilingual),
+            batch_s=batch_s or (GPU_BATCH_S if has_gpu() else CPU_BATCH_S),
         )
         tokenizer = self.tokenizer
-        self._suppressed = sorted(
-            {
-                *tokenizer.non_speech_tokens,
-                *(tokenizer.transcribe, tokenizer.translate, tokenizer.sot),
-                *(tokenizer.sot_prev, tokenizer.sot_lm, tokenizer.no_speech),
-            }
+        self._vocabulary = Vocabulary(tokenizer, count)
+        self._model: Any = ctranslate2.models.Whisper(
+            found.source,
+            device="cuda" if has_gpu() else "cpu",
+            compute_type="int8",
+            intra_threads=threads,
+            files=conversion.narrowed(folder, self._vocabulary.kept),
         )
+        self._encoder = _half_encoder(folder) if self._model.device == "cpu" else None
+        if self._encoder is not None:
+            self.precision = "int8, encoder in bfloat16"
+        self._opening = self._vocabulary.inner(tokenizer.sot_sequence)
+        self._suppressed = sorted(
+            self._vocabulary.known(
+                {
+                    *tokenizer.non_speech_tokens,
+                    *(tokenizer.transcribe, tokenizer.translate, tokenizer.sot),
+                    *(tokenizer.sot_prev, tokenizer.sot_lm, tokenizer.no_speech),
+                }
+            )
+        )
+
+    @property
+    def parameters(self) -> Mapping[str, object]:
+        """Return everything that changes the text."""
+        return {**super().parameters, "tokens": len(self._vocabulary.kept)}
 
     def encode(self, clips: Sequence[Samples], frames: int) -> Any:
         """Run the encoder over `frames` instead of over 30 seconds."""
@@ -61,8 +92,9 @@ class FasterWhisper(WhisperReader):
 
     def read(self, features: Any, how: Pass) -> list[Reading]:
         """Return the text tokens of each clip."""
-        before = [self.tokenizer.sot_prev, *how.prompt] if how.prompt else []
-        prompt = [*before, *self.tokenizer.sot_sequence]
+        told = self._vocabulary.inner(how.prompt)[-(MOST_TOKENS - 1) :]
+        before = self._vocabulary.inner([self.tokenizer.sot_prev]) + told if told else []
+        prompt = [*before, *self._opening]
         results = self._model.generate(
             features,
             [prompt] * features.shape[0],
@@ -79,7 +111,7 @@ class FasterWhisper(WhisperReader):
             count = len(result.sequences_ids[0])
             readings.append(
                 Reading(
-                    result.sequences_ids[0],
+                    self._vocabulary.outer(result.sequences_ids[0]),
                     # The score is the mean over the tokens; the end token counts as one more.
                     float(result.scores[0]) * count / (count + 1),
                     float(result.no_speech_prob),
@@ -91,9 +123,8 @@ class FasterWhisper(WhisperReader):
         self, features: Any, texts: Sequence[Sequence[int]], frames: Sequence[int]
     ) -> list[Timing]:
         """Follow each text through its clip by the attention of the heads that track words."""
-        found = self._model.align(
-            features, self.tokenizer.sot_sequence, [list(text) for text in texts], list(frames)
-        )
+        known = [self._vocabulary.known(text) for text in texts]
+        found = self._model.align(features, self._opening, known, list(frames))
         timings = []
         for each in found:
             steps = np.array([step for step, _ in each.alignments])
@@ -101,6 +132,11 @@ class FasterWhisper(WhisperReader):
             firsts = np.flatnonzero(np.diff(steps, prepend=-1))
             timings.append(Timing((ticks[firsts] * TICK).tolist(), list(each.text_token_probs)))
         return timings
+
+
+def has_gpu() -> bool:
+    """Tell whether CTranslate2 finds a GPU."""
+    return bool(ctranslate2.get_cuda_device_count())
 
 
 def _half_encoder(source: Path) -> HalfEncoder | None:

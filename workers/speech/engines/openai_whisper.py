@@ -15,7 +15,14 @@ from whisper.timing import median_filter
 from workers.speech import weights
 from workers.speech.decode import Samples
 from workers.speech.engines.protocol import LANGUAGE
-from workers.speech.reading import Pass, Reading, WhisperReader, spectrograms
+from workers.speech.reading import (
+    CPU_BATCH_S,
+    GPU_BATCH_S,
+    Pass,
+    Reading,
+    WhisperReader,
+    spectrograms,
+)
 from workers.speech.wording import TICK, Timing, first_ticks
 
 MEDIAN_WIDTH = 7
@@ -34,7 +41,9 @@ class OpenAIWhisper(WhisperReader):
     name = "openai-whisper"
     precision = "float32"
 
-    def __init__(self, model: str, *, cache_dir: Path | None, threads: int) -> None:
+    def __init__(
+        self, model: str, *, cache_dir: Path | None, threads: int, batch_s: float = 0.0
+    ) -> None:
         torch.set_num_threads(threads)
         found = weights.for_openai_whisper(model, cache_dir=cache_dir)
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -47,6 +56,7 @@ class OpenAIWhisper(WhisperReader):
             digest=found.digest,
             multilingual=self._model.is_multilingual,
             languages=self._model.num_languages,
+            batch_s=batch_s or (GPU_BATCH_S if device == "cuda" else CPU_BATCH_S),
         )
 
     @torch.inference_mode()

@@ -53,15 +53,16 @@ class EngineOptions:
     """What changes the text an engine gives; stored with each transcript.
 
     `prompt` and `hotwords` are told to the model before each clip; the default prompt counts as no
-    bias. `margin` is the silence (seconds) heard after a clip. A clip whose text is improbable or
+    bias. After a clip at least `margin` seconds of silence are heard, up to the next multiple of
+    `step`. A clip whose text is improbable or
     loops is read again with `second_beam` (0: never), with the prompt or without it.
     """
 
     beam: int = 1
     prompt: str = PROMPT
     hotwords: tuple[str, ...] = ()
-    batch: int = 4
     margin: float = 1.0
+    step: float = 4.0
     second_beam: int = 1
     second_prompt: bool = False
     second_below: float = -1.0
