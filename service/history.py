@@ -19,12 +19,16 @@ from service.models import (
     InteractionState,
     TranscriptRow,
 )
+from service.privacy.sealed_words import segments_of
 from service.privacy.sealing import open_event
 
 # What only our own engine may say of words: in a sender's transcript it would excuse them.
 ENGINE_MARKS = frozenset({"trusted", "biased", "doubts"})
 # A check reads the whole case; the words with their times are many and say nothing to a rule.
-_WITHOUT_WORDS = defer(cast("QueryableAttribute[Any]", TranscriptRow.words), raiseload=True)
+_WITHOUT_WORDS = [
+    defer(cast("QueryableAttribute[Any]", column), raiseload=True)
+    for column in (TranscriptRow.words, TranscriptRow.sealed_words)
+]
 
 
 def list_interactions(session: Session, case_id: str) -> dict[Key, InteractionRow]:
@@ -51,7 +55,7 @@ def _transcripts(session: Session, rows: Mapping[Key, InteractionRow]) -> dict[U
     found = session.exec(
         select(TranscriptRow)
         .where(col(TranscriptRow.interaction_id).in_(wanted))
-        .options(_WITHOUT_WORDS)
+        .options(*_WITHOUT_WORDS)
     )
     return {
         row.interaction_id: row
@@ -83,7 +87,7 @@ def _events(
             elif heard is not None:
                 announced = (data.get("recording") or {}).get("sha256")
                 if announced == heard.recording_sha256:
-                    data["transcript"] = heard.segments
+                    data["transcript"] = segments_of(heard)
             body = {**body, "data": data}
         events.append(EVENT.validate_python(body))
     return events

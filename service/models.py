@@ -329,6 +329,7 @@ class TranscriptRow(SQLModel, table=True):
     """What the speech engine heard in an interaction's recording; its segments as one document.
 
     `words` holds the words of each segment apart: they are many, and a check needs none of them.
+    Both are sealed (`service.privacy.sealed_words`) and empty in the clear.
     """
 
     __tablename__ = "transcript"
@@ -351,6 +352,8 @@ class TranscriptRow(SQLModel, table=True):
     words: list[list[dict[str, Any]]] = Field(
         default_factory=list, sa_type=JSON, sa_column_kwargs=NONE_YET
     )
+    sealed_segments: bytes | None = Field(default=None, sa_type=LargeBinary)
+    sealed_words: bytes | None = Field(default=None, sa_type=LargeBinary)
     written_xid: int | None = Field(
         default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
     )
@@ -371,6 +374,7 @@ class TranscriptPiece(SQLModel, table=True):
     key: str = Field(sa_type=TEXT)
     until_seconds: float
     doc: dict[str, Any] = Field(sa_type=EXACT_JSON)  # to the letter, unlike the binary form
+    sealed: bytes | None = Field(default=None, sa_type=LargeBinary)  # then `doc` is empty
     created_at: datetime = Field(default_factory=now, sa_type=MOMENT)
 
 

@@ -25,6 +25,7 @@ from service.models import (
     TranscriptRow,
     VerdictRow,
 )
+from service.privacy.sealed_words import segments_of, words_of
 
 Period = tuple[datetime, datetime]
 
@@ -186,8 +187,9 @@ def get_transcript(
 
 def _with_words(heard: TranscriptRow) -> list[dict[str, Any]]:
     """The segments, each with its words where they are known."""
-    words = heard.words or [[] for _ in heard.segments]
-    return [{**segment, "words": own} for segment, own in zip(heard.segments, words, strict=True)]
+    segments = segments_of(heard)
+    words = words_of(heard) or [[] for _ in segments]
+    return [{**segment, "words": own} for segment, own in zip(segments, words, strict=True)]
 
 
 def read_heartbeats(*, at: datetime) -> list[tuple[str, float]]:

@@ -175,6 +175,29 @@ FETCH = (
     ),
 )
 
+# What was heard is sealed beside its columns. To seal it anew, or for the first time, is not to
+# hear it anew: the ledger's entry stays.
+WORDS = """
+alter table transcript add column sealed_segments bytea, add column sealed_words bytea;
+alter table transcript_piece add column sealed bytea;
+"""
+REWRITTEN = (
+    (
+        "(new.recording_sha256, new.segments, new.engine",
+        (
+            "(new.recording_sha256, case when new.sealed_segments is null then new.segments end,"
+            " new.engine"
+        ),
+    ),
+    (
+        "(old.recording_sha256, old.segments, old.engine",
+        (
+            "(old.recording_sha256, case when new.sealed_segments is null then old.segments end,"
+            " old.engine"
+        ),
+    ),
+)
+
 
 def change_function(name: str, *changes: tuple[str, str]) -> None:
     """Change parts of a function as it stands; each part must be there once."""
@@ -195,6 +218,8 @@ def upgrade() -> None:
     change_function("hegui_erase_case", *ERASE_MORE)
     change_function("hegui_keep_finding", (FINDING_BEFORE, FINDING_AFTER))
     script(FINDING_MARK)
+    script(WORDS)
+    change_function("hegui_rewritten", *REWRITTEN)
     script(RESTING)
     change_function("hegui_waiting_tenants", *TURNS)
     change_function("procrastinate_fetch_job_v2", *FETCH)
@@ -215,6 +240,10 @@ def downgrade() -> None:
     change_function("procrastinate_fetch_job_v2", *((after, before) for before, after in FETCH))
     change_function("hegui_waiting_tenants", *((after, before) for before, after in TURNS))
     op.execute("drop function hegui_resting_tenants()")
+    change_function("hegui_rewritten", *((after, before) for before, after in REWRITTEN))
+    op.drop_column("transcript_piece", "sealed")
+    op.drop_column("transcript", "sealed_words")
+    op.drop_column("transcript", "sealed_segments")
     op.execute(f"revoke delete on dispute_file from {APP}")
     op.execute(f"revoke update (reason) on review_reading from {APP}")
     op.execute(f"revoke update (reason, mark) on review from {APP}")

@@ -7,12 +7,17 @@ the ledger; of an act the details, which are ids and counts, enter as text.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import Session
+
+from service.errors import MasterKeyError
+from service.privacy import sealing
+from service.privacy.sealed_words import SEALED_COLUMNS, open_words
 
 
 def _moment(column: str) -> str:
@@ -38,7 +43,8 @@ class Source:
     """A table whose rows are sealed.
 
     `columns` are the content's fields with their SQL; `documents` those fields that are digests of
-    a text, with the SQL of that text; `rank` orders rows of one transaction.
+    a text, with the SQL of that text; `rank` orders rows of one transaction. `sealed` names for a
+    document the column that is empty where the text is sealed instead.
     """
 
     name: str
@@ -48,6 +54,7 @@ class Source:
     rank: str
     columns: dict[str, str]
     documents: dict[str, str]
+    sealed: dict[str, str] = field(default_factory=dict)
 
     @property
     def fields(self) -> dict[str, str]:
@@ -144,6 +151,7 @@ TRANSCRIPT = Source(
         "words_sha256": "t.words::text",
         "parameters_sha256": "t.parameters::text",
     },
+    sealed={"segments_sha256": "segments", "words_sha256": "words"},
 )
 RECORDING = Source(
     "recording",
@@ -201,6 +209,7 @@ _KEYS = {
 
 def _select(source: Source, where: str, order: str, limit: str = "") -> str:
     fields = ", ".join(f'{sql} as "c_{name}"' for name, sql in source.fields.items())
+    fields += _sealed_columns(source)
     # Rows are chosen first: contents are worked out for those of the page alone.
     chosen = f"(select t.* from {source.name} as t where {where} order by {order} {limit})"  # noqa: S608  fixed words, no input
     return (
@@ -210,14 +219,51 @@ def _select(source: Source, where: str, order: str, limit: str = "") -> str:
 
 
 def _rows(
-    session: Session, source: Source, statement: str, values: dict[str, Any]
+    session: Session,
+    source: Source,
+    statement: str,
+    values: dict[str, Any],
+    *,
+    damaged: str = "unreadable when it was sealed",
 ) -> Iterator[Sealable]:
     found = session.connection().execute(text(statement), values)
     names = list(source.fields)
-    for source_id, kind, at, xid, *content in found:
-        yield Sealable(
-            source.name, source_id, kind, at, xid, dict(zip(names, content, strict=True))
-        )
+    for source_id, kind, at, xid, *row in found:
+        content = dict(zip(names, row[: len(names)], strict=True))
+        for name, held in _opened(source, row[len(names) :], damaged=damaged).items():
+            content[name] = held if held == damaged else sha256(held.encode()).hexdigest()
+        yield Sealable(source.name, source_id, kind, at, xid, content)
+
+
+def _sealed_columns(source: Source) -> str:
+    """SQL: the row's key and what is sealed of it, NULL where it lies in the clear."""
+    if not source.sealed:
+        return ""
+    held = ", ".join(
+        f"case when t.{column} = '[]' then t.{SEALED_COLUMNS[column]} end"
+        for column in source.sealed.values()
+    )
+    return f", t.tenant_id, t.interaction_id, {held}"
+
+
+def _opened(source: Source, row: Sequence[Any], *, damaged: str) -> dict[str, str]:
+    """The sealed documents of a row by field; `damaged` for one that does not open.
+
+    Raises `MasterKeyError` where the tenant's keys do not open at all.
+    """
+    if not row:
+        return {}
+    tenant_id, interaction_id, *held = row
+    found = {}
+    for (name, column), sealed in zip(source.sealed.items(), held, strict=True):
+        if sealed is None:
+            continue
+        sealing.load_keys(tenant_id)
+        try:
+            found[name] = open_words(tenant_id, interaction_id, column, sealed)
+        except MasterKeyError:
+            found[name] = damaged
+    return found
 
 
 def read_written(
@@ -258,7 +304,9 @@ def read_contents(session: Session, source: Source, ids: Sequence[str]) -> dict[
     keys = [one.partition(":")[0] if source is TRANSCRIPT else one for one in ids]
     statement = _select(source, f"{column} = any(cast(:ids as {cast}[]))", source.rank)
     values = {"ids": [key for key in keys if form.fullmatch(key)]}
-    return {row.source_id: row for row in _rows(session, source, statement, values)}
+    # A document that cannot be opened is never the one that was sealed, readable or not.
+    rows = _rows(session, source, statement, values, damaged="unreadable")
+    return {row.source_id: row for row in rows}
 
 
 def read_documents(session: Session, source: Source, source_id: str) -> dict[str, str]:
@@ -266,12 +314,17 @@ def read_documents(session: Session, source: Source, source_id: str) -> dict[str
     if not source.documents:
         return {}
     fields = ", ".join(f'{sql} as "{name}"' for name, sql in source.documents.items())
+    fields += _sealed_columns(source)
     found = session.connection().execute(
         text(f"select {fields} from {source.name} as t where {source.id} = :id"),  # noqa: S608  fixed words
         {"id": source_id},
     )
-    row = found.mappings().one_or_none()
-    return dict(row) if row is not None else {}
+    row = found.one_or_none()
+    if row is None:
+        return {}
+    count = len(source.documents)
+    texts = dict(zip(source.documents, row[:count], strict=True))
+    return texts | _opened(source, row[count:], damaged="")
 
 
 def source_named(name: str) -> Source:

@@ -16,6 +16,7 @@ from service.people.models import DisputeRow, DisputeState
 from service.people.reviews import Subject
 from service.privacy.masking import people_of
 from service.privacy.personal import mask, mask_each
+from service.privacy.sealed_words import segments_of
 
 # How many turns before the words are tried, the fewest first.
 _CONTEXTS = (0, 2, 8)
@@ -59,9 +60,9 @@ def _entries(session: Session, subject: Subject) -> Iterator[dict[str, Any]]:
         yield {"text": mask(data["text"], known), "channel": contact.channel, **party}
         return
     heard = session.exec(
-        select(TranscriptRow.segments).where(col(TranscriptRow.interaction_id) == contact.id)
+        select(TranscriptRow).where(col(TranscriptRow.interaction_id) == contact.id)
     ).one_or_none()
-    segments = data.get("transcript") or heard or []
+    segments = data.get("transcript") or (segments_of(heard) if heard else [])
     at = doc.get("segment")
     if at is None or at >= len(segments):
         return

@@ -36,6 +36,7 @@ from service.parameters import list_settings
 from service.people.models import DisputeFile, DisputeRow, DisputeState
 from service.privacy import sealing
 from service.privacy.models import Erasure, PersonPhone
+from service.privacy.sealed_words import segments_of
 
 EXPORT, ACCESS = "hegui.subject-export/1", "hegui.subject-access/1"
 CORRECTION, ERASURE = "hegui.subject-correction/1", "hegui.subject-erasure/1"
@@ -441,7 +442,7 @@ def _contact(session: Session, row: InteractionRow) -> dict[str, Any]:
         .order_by(col(FindingRow.position))
     ).all()
     heard = session.exec(
-        select(TranscriptRow.segments).where(col(TranscriptRow.interaction_id) == row.id)
+        select(TranscriptRow).where(col(TranscriptRow.interaction_id) == row.id)
     ).first()
     return {
         "id": str(row.id),
@@ -453,7 +454,7 @@ def _contact(session: Session, row: InteractionRow) -> dict[str, Any]:
         "recording_sha256": row.recording_sha256,
         "outcome": verdict.outcome if verdict else None,
         "findings": list(findings),
-        "transcript": heard,
+        "transcript": segments_of(heard) if heard else None,
     }
 
 

@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from service.privacy import sealing
 from service.privacy.sealed_fields import FIELDS, MARK, open_text, seal_text
+from service.privacy.sealed_words import seal_old_words
 
 _BATCH = 500
 
@@ -33,6 +34,9 @@ class Field:
 
 SEALED_FIELDS = (
     Field("recording_key", ("sha256", "id"), "sealed", is_text=False),
+    Field("transcript", ("interaction_id",), "sealed_segments", is_text=False),
+    Field("transcript", ("interaction_id",), "sealed_words", is_text=False),
+    Field("transcript_piece", ("interaction_id", "position"), "sealed", is_text=False),
     *(Field(table, key, column) for table, key, columns in FIELDS for column in columns),
 )
 
@@ -61,12 +65,12 @@ def reseal_fields(session: Session, *, tenant_id: UUID) -> int:
         count = _reseal(session, field, tenant_id, current)
         if count:
             return count
-    return 0
+    return seal_old_words(session, tenant_id=tenant_id)
 
 
 def _reseal(session: Session, field: Field, tenant_id: UUID, current: UUID) -> int:
     column, names = field.column, ", ".join(field.key)
-    is_there = f"and {column} <> ''" if field.is_text else ""
+    is_there = f"and {column} <> ''" if field.is_text else f"and {column} is not null"
     stale = text(
         f"select {names}, {column} from {field.table} where tenant_id = :tenant"  # noqa: S608  fixed words
         f" {is_there} and {field.key_id} is distinct from :key limit {_BATCH}"
