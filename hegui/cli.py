@@ -16,6 +16,7 @@ from hegui.cli_debtor import debtor
 from hegui.cli_endpoint import endpoint
 from hegui.cli_gate import gate
 from hegui.cli_near_misses import near_misses
+from hegui.cli_person import person, provider
 from hegui.cli_privacy import keys, limits
 from hegui.cli_replay import backtest, replay
 from hegui.cli_retention import calls, hold, purge
@@ -40,6 +41,8 @@ for group, help_text in (
     (tenant, "Lenders."),
     (agency, "Agencies of a lender, and the secrets that sign their webhooks."),
     (key, "API keys."),
+    (person, "People who sign in: of lenders, agencies, regulators, and operators."),
+    (provider, "OpenID providers that lenders' people sign in at."),
     (keys, "Keys that seal personal data: new ones, sealing anew, a new master key."),
     (debtor, "A person's rights: what is held of them, a copy, a correction, an erasure."),
     (limits, "How much a lender and its agencies may ask for."),

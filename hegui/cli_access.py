@@ -52,7 +52,7 @@ OfRegulator = Annotated[
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing() -> Iterator[None]:
     """Say what the service refuses in one line, each wrong field by name."""
     from service.errors import ServiceError
 
@@ -70,7 +70,7 @@ def _lender(data_dir: Path, text: str) -> "Iterator[tuple[UUID, Session]]":
 
     with (
         lender_database(data_dir, text) as lender,
-        _refusing(),
+        refusing(),
         tenant_session(lender) as session,
     ):
         yield lender, session
@@ -92,7 +92,7 @@ def _owner(
             yield Owner(tenant_id=lender), session
         return
     found = read_id(regulator_id or "", "--regulator")
-    with database(data_dir), _refusing(), front_door_session() as session:
+    with database(data_dir), refusing(), front_door_session() as session:
         get_regulator(session, found)
         yield Owner(regulator_id=found), session
 
@@ -107,7 +107,7 @@ def _change_tenant(data_dir: Path, text: str, change: str) -> None:
     from hegui.environment import database
     from service.access import tenants
 
-    with database(data_dir), _refusing():
+    with database(data_dir), refusing():
         getattr(tenants, f"{change}_tenant")(read_id(text, "TENANT_ID"))
 
 
@@ -319,7 +319,7 @@ def _change_regulator(data_dir: Path, text: str, what: str) -> None:
     from hegui.environment import database
     from service.access.tenants import change_regulator
 
-    with database(data_dir), _refusing():
+    with database(data_dir), refusing():
         change_regulator(read_id(text, "REGULATOR_ID"), what)
 
 

@@ -488,7 +488,7 @@ def test_an_operator_looks_after_regulators_people_and_sees_no_lender(
     add(client, lender.auth)
     operator = sign_in(make_person(None, Actor.OPERATOR, Scope.OPERATE))
     regulator = str(tenants.add_regulator("监管局").id)
-    wish = {"actor": "regulator", "scope": "read", "regulator_id": regulator}
+    wish: dict[str, Any] = {"actor": "regulator", "scope": "read", "regulator_id": regulator}
 
     made = add(client, operator.auth, **wish)
     again = add(client, operator.auth, expect=409, **wish)
