@@ -9,18 +9,41 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 from sqlmodel import SQLModel, select
 from starlette.testclient import TestClient
 
+from rules.events import Segment, Speaker
+from service.clock import now
 from service.config import settings
 from service.db import tenant_session
 from service.errors import MasterKeyError
-from service.models import Endpoint, WebhookSource
+from service.evidence.ledger_audit import audit_ledger
+from service.evidence.ledger_models import LedgerEntry
+from service.evidence.ledger_run import run_sealer
+from service.models import (
+    Endpoint,
+    InteractionRow,
+    TranscriptPiece,
+    TranscriptRow,
+    WebhookSource,
+)
 from service.people.models import DisputeRow, ReviewRow
 from service.privacy.resealing import reseal_fields
 from service.privacy.sealed_fields import MARK, open_text, opened, seal_text
+from service.privacy.sealed_words import open_piece, segments_of, words_of
+from service.transcribe import Heard, Hearing, StoredPiece, load_recording, store_piece
+from service.transcribe import store_transcript as store_heard
 from tests.conftest import Database
-from tests.factories import Lender, Sender, put_recording
+from tests.factories import (
+    Lender,
+    Sender,
+    make_call,
+    make_case,
+    make_recording,
+    post_event,
+    put_recording,
+)
 from tests.people import (
     act,
     draw_all_twice,
@@ -64,6 +87,33 @@ def is_in(mark: str, held: str) -> bool:
 
 def files_of(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+SAID = "标记的话：我在柠檬公司上班"
+
+
+def begin_hearing(client: TestClient, lender: Lender, agency: Sender) -> Hearing:
+    """A call whose bytes are here, claimed by us, with one piece stored."""
+    assert post_event(client, agency, make_case()).status_code == 202
+    call = make_call(interaction_id="C-1", recording=make_recording(AUDIO))
+    assert post_event(client, agency, call).status_code == 202
+    assert put_recording(client, agency, AUDIO).status_code == 201
+    with tenant_session(lender.id) as session:
+        known = select(InteractionRow.id).where(InteractionRow.interaction_id == "C-1")
+        row = session.exec(known).one()
+    with tenant_session(lender.id) as session:
+        work = load_recording(session, tenant_id=lender.id, interaction_id=row, now=now())
+        assert work is not None
+        piece = StoredPiece(0, "key", 2.0, {"text": SAID, "at": 0.30000000000000004})
+        store_piece(session, work, piece, progress=0.5, now=now())
+    return work
+
+
+def end_hearing(work: Hearing) -> None:
+    segment = Segment(speaker=Speaker.COLLECTOR, start=0.1, end=2, text=SAID)
+    with tenant_session(work.tenant_id) as session:
+        heard = Heard((segment,), "openai-whisper", "0" * 64, {}, 2.0, 0.0)
+        store_heard(session, work, heard, now=now())
 
 
 @pytest.fixture
@@ -143,6 +193,62 @@ def test_a_copy_of_database_and_store_holds_no_secret_no_voice_and_no_free_text(
     assert [mark for mark in marks if is_in(mark, held)] == []
     assert len(stored) > len(AUDIO) + len(FILE)
     assert b"marked bytes" not in stored
+
+
+def test_what_was_heard_lies_sealed_and_is_read_as_it_was_heard(
+    client: TestClient, lender: Lender, agency: Sender, database: Database
+) -> None:
+    work = begin_hearing(client, lender, agency)
+    assert not is_in(SAID, dump(database)), "a piece in the making"
+    with tenant_session(lender.id) as session:
+        (piece,) = session.exec(select(TranscriptPiece)).all()
+        assert open_piece(piece) == {"text": SAID, "at": 0.30000000000000004}
+    end_hearing(work)
+
+    held = dump(database)
+
+    assert is_in("openai-whisper", held)
+    assert not is_in(SAID, held)
+    path = f"/v1/interactions/{work.interaction_id}/transcript"
+    (shown,) = client.get(path, headers=lender.auth).json()["segments"]
+    assert (shown["text"], shown["start"]) == (SAID, 0.1)
+
+
+def test_a_transcript_of_an_earlier_release_is_sealed_without_a_mark_in_the_ledger(
+    client: TestClient, lender: Lender, agency: Sender, database: Database
+) -> None:
+    end_hearing(begin_hearing(client, lender, agency))
+    plain = [{"speaker": "collector", "start": 0.10, "end": 2, "text": SAID, "doubts": []}]
+    with psycopg.connect(database.superuser_url) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "update transcript set segments = %s, words = '[[]]', sealed_segments = null,"
+            " sealed_words = null",
+            (Jsonb(plain),),
+        )
+    run_sealer(lender.id)
+    assert is_in(SAID, dump(database))
+
+    with tenant_session(lender.id) as session:
+        assert reseal_fields(session, tenant_id=lender.id) == 1
+    run_sealer(lender.id)
+
+    assert not is_in(SAID, dump(database))
+    with tenant_session(lender.id) as session:
+        (row,) = session.exec(select(TranscriptRow)).all()
+        assert (segments_of(row), words_of(row)) == (plain, [[]])
+        assert audit_ledger(session, tenant_id=lender.id).flaws == []
+        kinds = session.exec(select(LedgerEntry.kind)).all()
+        assert kinds.count("transcript") == 1
+    with psycopg.connect(database.superuser_url) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute(
+            "update transcript set sealed_segments = sealed_words, sealed_words = sealed_segments"
+        )
+    with tenant_session(lender.id) as session:
+        first = audit_ledger(session, tenant_id=lender.id).first
+    assert first is not None
+    assert (first.source, first.code) == ("transcript", "row_changed")
 
 
 def test_what_earlier_releases_wrote_is_read_and_sealed_by_the_reseal(

@@ -24,6 +24,7 @@ from service.models import (
     TranscriptRow,
     VerdictRow,
 )
+from service.privacy.sealed_words import segments_of
 from service.transcribe import Heard, Hearing, begin, load_recording, store_transcript
 from service.work import LEASE, MAX_TRIES, LostLeaseError, renew
 from tests.conftest import Database
@@ -95,7 +96,7 @@ def test_a_zombies_late_result_is_refused(lender: Lender) -> None:
 
     with tenant_session(lender.id) as session:
         (kept,) = session.exec(select(TranscriptRow)).all()
-    assert kept.segments[0]["text"] == "来自后继"
+    assert segments_of(kept)[0]["text"] == "来自后继"
     assert interaction(lender).state == "transcribed"
 
 
