@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
+from statistics import NormalDist
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,6 +31,7 @@ from service.people.models import READINGS, Decision, DrawMethod, Reading, Watch
 from service.people.reviews import Wish
 from service.people.reviews_figures import Agreements
 from service.people.reviews_policy import Policy, set_policy
+from tests.chances import ONE_IN_A_THOUSAND, is_plausible
 from tests.factories import Lender, Sender
 from tests.people import findings, make_reviewer, review, send_threat
 from tests.receiver import Receiver
@@ -41,6 +43,7 @@ QUARTER = datetime(2026, 4, 1, tzinfo=UTC)
 TRUTH = {"THR-02": 0.97, "ABU-01": 0.9, "FAL-01": 0.45}
 MENDED = "FAL-01"
 READERS = ("anna", "boli", "chen")
+norm = NormalDist()
 
 
 def add_contact(session: Session, sender: Sender, rule: str | None, at: datetime) -> UUID:
@@ -178,14 +181,39 @@ def test_a_quarter_of_reviews_shows_agreement_and_a_rule_that_falls_and_returns(
     assert acts[0].details["high"] < 0.8 <= acts[1].details["share"]
     assert [rule for rule, each in watched.items() if each.since is not None] == []
     for rule in ("THR-02", "ABU-01"):
-        seen_right = TRUTH[rule] * 0.95 + (1 - TRUTH[rule]) * 0.05
-        assert abs((watched[rule].precision.share or 0) - seen_right) < 0.1
+        right = seen_right(TRUTH[rule])
+        counted = watched[rule].precision
+        assert counted.total == min(100, REVIEWS // len(TRUTH))
+        assert is_plausible(counted.count, counted.total, right), (rule, counted)
     kappa, alpha = found.all.kappa, found.all.alpha
     assert found.all.pairs == len(twice)
     assert None not in {kappa.value, kappa.low, alpha.value}
     assert 0.2 < (kappa.low or 0) < (kappa.value or 0) < 1
+    # Within the interval that holds the truth in 999 of 1,000 quarters.
+    wide = (norm.inv_cdf(1 - ONE_IN_A_THOUSAND / 2) / norm.inv_cdf(0.975)) * (
+        (kappa.high or 0) - (kappa.low or 0)
+    )
+    assert abs((kappa.value or 0) - true_kappa(made, twice)) < wide / 2
     assert abs((kappa.value or 0) - (alpha.value or 0)) < 0.05
     assert set(found.by_reviewer) == set(READERS)
+
+
+def seen_right(truth: float) -> float:
+    """How often readers who err in one of twenty call a rule right that is so often right."""
+    return truth * 0.95 + (1 - truth) * 0.05
+
+
+def true_kappa(made: list[tuple[str, UUID]], twice: set[UUID]) -> float:
+    """What kappa comes to over many quarters: two such readers of these very findings."""
+    truths = [
+        0.98 if rule == MENDED and number > REVIEWS / 2 else TRUTH[rule]
+        for number, (rule, finding) in enumerate(made)
+        if finding in twice
+    ]
+    agreed = 0.95**2 + 0.05**2
+    yes = sum(map(seen_right, truths)) / len(truths)
+    chance = yes**2 + (1 - yes) ** 2
+    return (agreed - chance) / (1 - chance)
 
 
 def tell_quarter(
