@@ -21,7 +21,7 @@ SPOKEN = $(if $(filter file,$(origin CORPUS)),hegui/demo_data,$(CORPUS))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock demo serve test check lint fix migrate \
-	bench-alerts bench-evidence bench-ingest bench-rules bench-speech eval eval-speech fuzz-audio fuzz-api clean
+	bench-alerts bench-evidence bench-ingest bench-rules bench-sealing bench-speech eval eval-speech fuzz-audio fuzz-api clean
 
 help: ## list these verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,9 @@ bench-rules: venv ## utterances a second of the rule engine
 
 bench-evidence: venv ## seal rate, proofs, the whole ledger read again, a month's report
 	@$(BIN)/python -m benches.bench_evidence
+
+bench-sealing: venv ## processor time of keeping recordings sealed, next to plain files
+	@$(BIN)/python -m benches.bench_sealing
 
 bench-speech: venv ## processor seconds for a second of call, by engine
 	@$(BIN)/python benches/bench_speech.py
