@@ -37,6 +37,11 @@ hypothesis_settings.register_profile("long", parent=hypothesis_settings(), max_e
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marks that tests carry."""
+    config.addinivalue_line("markers", "asvs(id, ...): serves requirements of OWASP ASVS 5.0.0")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A long walk may take the time that it needs."""
     if os.environ.get("HYPOTHESIS_PROFILE") == "long":

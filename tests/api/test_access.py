@@ -67,6 +67,7 @@ def test_a_rotated_key_and_its_successor_both_live_for_the_overlap(
     ]  # fmt: skip
 
 
+@pytest.mark.asvs("8.3.2")
 def test_a_key_is_refused_on_the_next_request_and_taken_again(
     client: TestClient, lender: Lender
 ) -> None:

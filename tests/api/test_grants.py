@@ -237,6 +237,7 @@ def test_every_read_is_written_down_before_it_and_the_lender_sees_it(
     assert len(entries) == 3
 
 
+@pytest.mark.asvs("14.2.6", "16.3.2")
 def test_unmasking_is_an_act_with_a_reason_for_one_contact(
     client: TestClient, lender: Lender, contacts: dict[str, str]
 ) -> None:

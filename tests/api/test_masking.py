@@ -96,6 +96,7 @@ def read(answer: Any) -> str:
 
 
 @pytest.mark.parametrize("who", ["viewer", "regulator"])
+@pytest.mark.asvs("8.2.3", "14.2.6")
 def test_no_route_shows_a_person_to_who_may_not_see_it(
     client: TestClient, lender: Lender, agency: Sender, told: None, who: str
 ) -> None:

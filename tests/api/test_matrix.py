@@ -103,6 +103,7 @@ def test_what_is_for_people_who_signed_in_is_for_no_key(
 @pytest.mark.parametrize(
     "route", sorted(route for route in {*RULES, *BY_SESSION} if not route.startswith("GET "))
 )
+@pytest.mark.asvs("3.5.1", "3.5.3")
 def test_another_sites_page_acts_for_nobody(api: TestClient, world: World, route: str) -> None:
     rule = RULES.get(route, Rule(frozenset()))
     values = {**world.ids, **rule.fixed, "session": str(uuid4())}
@@ -115,6 +116,7 @@ def test_another_sites_page_acts_for_nobody(api: TestClient, world: World, route
 
 
 @pytest.mark.parametrize("route", sorted(RULES))
+@pytest.mark.asvs("8.2.1", "8.3.1")
 def test_who_may_not_is_told_nothing(api: TestClient, world: World, route: str) -> None:
     rule = RULES[route]
     callers = {role: auth for role, auth in world.own.items() if role not in rule.who}
@@ -133,6 +135,7 @@ def test_who_may_not_is_told_nothing(api: TestClient, world: World, route: str) 
 
 
 @pytest.mark.parametrize("route", sorted(RULES))
+@pytest.mark.asvs("8.2.2")
 def test_a_foreign_id_is_answered_like_one_that_never_was(
     api: TestClient, world: World, route: str
 ) -> None:

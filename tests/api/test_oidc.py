@@ -131,6 +131,7 @@ def test_the_provider_names_somebody_who_was_added_and_later_by_subject_alone(
         ("email_verified", "true"),
     ],
 )
+@pytest.mark.asvs("9.2.1", "9.2.3", "10.5.1", "10.5.4")
 def test_a_word_that_does_not_hold_lets_nobody_in(
     web: TestClient, bank: Lender, provider: OidcServer, claim: str, value: Any
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_word_that_does_not_hold_lets_nobody_in(
 
 
 @pytest.mark.parametrize("forged", ["none", "HS256", "another key"])
+@pytest.mark.asvs("6.8.2", "9.1.1", "9.1.2")
 def test_a_word_that_the_provider_did_not_sign_lets_nobody_in(
     web: TestClient, bank: Lender, provider: OidcServer, forged: str
 ) -> None:
@@ -175,6 +177,7 @@ def test_a_word_that_the_provider_did_not_sign_lets_nobody_in(
     assert "/keys" in provider.asked
 
 
+@pytest.mark.asvs("10.1.2", "10.2.1")
 def test_a_state_and_a_code_work_once_for_the_browser_that_began(
     web: TestClient, bank: Lender, provider: OidcServer, database: Database
 ) -> None:
@@ -201,6 +204,7 @@ def test_a_state_and_a_code_work_once_for_the_browser_that_began(
     assert {answer.json()["code"] for answer in told} == {"bad_sign_in"}
 
 
+@pytest.mark.asvs("6.8.1", "10.5.2")
 def test_nobody_who_is_unknown_suspended_or_of_another_domain_gets_in(
     web: TestClient, bank: Lender, provider: OidcServer
 ) -> None:
@@ -244,6 +248,7 @@ def test_the_claim_gives_roles_makes_people_and_takes_roles_away(
     assert first["person"] == second["person"]
 
 
+@pytest.mark.asvs("10.2.2")
 def test_a_provider_that_names_itself_is_held_to_it(
     web: TestClient, bank: Lender, provider: OidcServer
 ) -> None:
@@ -258,6 +263,7 @@ def test_a_provider_that_names_itself_is_held_to_it(
 
 
 @pytest.mark.parametrize("what", ["issuer", "gone", "not allowed"])
+@pytest.mark.asvs("1.3.6", "10.5.3")
 def test_a_provider_that_is_not_what_was_set_is_not_used(
     web: TestClient, bank: Lender, provider: OidcServer, what: str
 ) -> None:
@@ -309,6 +315,7 @@ def test_settings_that_cannot_be_name_their_field(
     assert [each["field"] for each in told["errors"]] == [field]
 
 
+@pytest.mark.asvs("13.3.1")
 def test_the_clients_secret_is_sealed_and_shown_to_nobody(
     web: TestClient, bank: Lender, database: Database
 ) -> None:

@@ -30,6 +30,7 @@ def key(api: TestClient, sweeper: Any) -> Iterator[str]:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+@pytest.mark.asvs("2.2.1", "16.5.1")
 def test_no_input_is_a_server_error(case: Case[Any], api: TestClient, key: str) -> None:
     transport: dict[str, Any] = case.as_transport_kwargs(base_url="http://testserver")
     transport.pop("cookies", None)

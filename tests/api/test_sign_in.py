@@ -71,6 +71,7 @@ def ask(database: Database) -> Iterator[Any]:
         yield connection.execute
 
 
+@pytest.mark.asvs("3.3.1", "3.3.2", "3.3.3", "3.3.4", "7.4.1", "16.3.1")
 def test_somebody_is_added_sets_a_password_signs_in_and_out(
     client: TestClient, lender: Lender
 ) -> None:
@@ -100,6 +101,7 @@ def test_somebody_is_added_sets_a_password_signs_in_and_out(
     ]
 
 
+@pytest.mark.asvs("6.4.1")
 def test_a_token_sets_a_password_once_in_time_and_the_last_one_only(
     client: TestClient, lender: Lender, ask: Any
 ) -> None:
@@ -129,6 +131,7 @@ def test_a_token_sets_a_password_once_in_time_and_the_last_one_only(
         "hegui hegui hegui",
     ],
 )
+@pytest.mark.asvs("6.2.1", "6.2.4", "6.2.5", "6.2.9", "6.2.11")
 def test_a_password_that_is_short_or_soon_guessed_is_refused_by_name(
     client: TestClient, lender: Lender, password: str
 ) -> None:
@@ -140,9 +143,10 @@ def test_a_password_that_is_short_or_soon_guessed_is_refused_by_name(
     assert answer.status_code == 422
     assert [each["field"] for each in answer.json()["errors"]] == ["password"]
     assert password not in answer.text
-    assert set_password(client, made) == 204
+    assert set_password(client, made, PASSWORD * 5) == 204, "any characters, and many"
 
 
+@pytest.mark.asvs("6.3.8")
 def test_a_wrong_password_nobody_and_a_stranger_get_one_answer(
     client: TestClient, lender: Lender
 ) -> None:
@@ -163,6 +167,7 @@ def test_a_wrong_password_nobody_and_a_stranger_get_one_answer(
     assert enter(client, lender, email=EMAIL.upper()).status_code == 204
 
 
+@pytest.mark.asvs("6.3.1")
 def test_failures_cost_waiting_for_an_account_that_is_and_one_that_is_not(
     client: TestClient, lender: Lender, ask: Any
 ) -> None:
@@ -210,6 +215,7 @@ def test_a_new_password_ends_the_wait_and_every_session(
     assert enter(client, lender, OTHER).status_code == 204
 
 
+@pytest.mark.asvs("6.2.2", "6.2.3", "7.4.3")
 def test_changing_a_password_asks_for_the_old_and_ends_other_sessions(
     client: TestClient, lender: Lender
 ) -> None:
@@ -233,6 +239,7 @@ def test_changing_a_password_asks_for_the_old_and_ends_other_sessions(
     assert enter(client, lender, OTHER).status_code == 204
 
 
+@pytest.mark.asvs("7.3.1", "7.3.2")
 def test_a_session_ends_when_idle_and_in_any_case_by_the_databases_clock(
     client: TestClient, lender: Lender, ask: Any
 ) -> None:
@@ -262,6 +269,7 @@ def test_a_session_ends_when_idle_and_in_any_case_by_the_databases_clock(
     assert age == (True,), "a request keeps it alive"
 
 
+@pytest.mark.asvs("7.2.1", "7.2.4")
 def test_the_table_holds_no_token_and_a_log_in_makes_a_new_one(
     client: TestClient, lender: Lender, ask: Any
 ) -> None:
@@ -281,6 +289,7 @@ def test_the_table_holds_no_token_and_a_log_in_makes_a_new_one(
     assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 
 
+@pytest.mark.asvs("7.4.5")
 def test_sessions_are_listed_and_ended_by_oneself_and_by_an_administrator(
     client: TestClient, lender: Lender
 ) -> None:
@@ -319,6 +328,7 @@ def test_sessions_are_listed_and_ended_by_oneself_and_by_an_administrator(
         ({"sec-fetch-site": "none"}, 403),
     ],
 )
+@pytest.mark.asvs("3.5.1")
 def test_what_changes_something_is_taken_from_this_services_pages_alone(
     client: TestClient, lender: Lender, headers: dict[str, str], status: int
 ) -> None:
@@ -336,6 +346,7 @@ def test_what_changes_something_is_taken_from_this_services_pages_alone(
         assert foreign.status_code == (401 if not headers else 403)
 
 
+@pytest.mark.asvs("7.4.2", "8.3.2")
 def test_a_suspended_or_removed_person_lender_agency_is_out_on_the_next_request(
     client: TestClient, lender: Lender, agency: Sender
 ) -> None:
@@ -365,6 +376,7 @@ def test_a_suspended_or_removed_person_lender_agency_is_out_on_the_next_request(
     assert key["person"]["handle"] not in str(acts(client, lender)[-3:])
 
 
+@pytest.mark.asvs("2.3.5")
 def test_nobody_becomes_a_second_person_by_a_session_or_a_key(
     client: TestClient, lender: Lender
 ) -> None:
@@ -505,6 +517,7 @@ def test_an_operator_looks_after_regulators_people_and_sees_no_lender(
     assert client.get("/v1/interactions", headers=auth).json()["code"] == "no_live_grant"
 
 
+@pytest.mark.asvs("11.4.2")
 def test_a_password_of_older_parameters_is_made_anew_at_the_next_log_in(
     client: TestClient, lender: Lender, ask: Any
 ) -> None:

@@ -19,6 +19,7 @@ def short_patience() -> Iterator[None]:
     settings.cache_clear()
 
 
+@pytest.mark.asvs("2.4.1")
 def test_a_body_whose_next_piece_does_not_come_is_a_408(port: int, short_patience: None) -> None:
     head = f"POST /v1/webhooks/{uuid4()} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{{"
     with socket.create_connection(("127.0.0.1", port)) as connection:

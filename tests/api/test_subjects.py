@@ -73,6 +73,7 @@ def is_whole(document: dict[str, Any]) -> bool:
     return bool(hashlib.sha256(text.encode()).hexdigest() == document["digest"])
 
 
+@pytest.mark.asvs("14.2.6")
 def test_access_and_export_give_all_of_ones_own_case_and_of_others_only_ones_part(
     client: TestClient, lender: Lender, told: None
 ) -> None:
@@ -134,6 +135,7 @@ def test_a_correction_is_a_new_event_and_the_old_one_stays(
     assert odd.status_code == 422
 
 
+@pytest.mark.asvs("14.2.7")
 def test_erasure_takes_all_that_names_the_person_and_leaves_a_receipt(
     database: Database, client: TestClient, lender: Lender, told: None
 ) -> None:
@@ -241,6 +243,7 @@ def test_an_erased_case_is_checked_again_without_its_persons(
     assert outcomes["S-1"] == "fail"
 
 
+@pytest.mark.asvs("14.2.7")
 def test_erasure_is_refused_with_dates_while_anything_must_be_kept(
     client: TestClient, lender: Lender, agency: Sender
 ) -> None:
@@ -260,6 +263,7 @@ def test_erasure_is_refused_with_dates_while_anything_must_be_kept(
     assert NAME in str(ask(client, lender, "export", phone=PHONE).json())
 
 
+@pytest.mark.asvs("2.3.2")
 def test_the_database_refuses_an_erasure_that_code_forgot_to_refuse(
     database: Database, client: TestClient, lender: Lender, agency: Sender
 ) -> None:

@@ -58,6 +58,7 @@ def ends_after(connection: socket.socket) -> float:
 
 
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "])
+@pytest.mark.asvs("2.4.1", "13.1.3")
 def test_a_head_that_does_not_come_ends_the_connection(
     address: tuple[str, int], said: bytes
 ) -> None:

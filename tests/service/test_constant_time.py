@@ -50,6 +50,7 @@ def unsafe(source: str) -> list[str]:
     return found
 
 
+@pytest.mark.asvs("11.2.4")
 def test_secrets_are_compared_in_constant_time() -> None:
     met = {
         f"{path.relative_to(ROOT)}: {each}"

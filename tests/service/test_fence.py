@@ -48,6 +48,7 @@ def _fenced(ask: Any) -> set[str]:
     return {name for (name,) in found} - UNFENCED
 
 
+@pytest.mark.asvs("8.4.1")
 def test_every_table_with_a_tenant_is_fenced_and_forced(ask: Any) -> None:
     secured = ask("select relname from pg_class where relrowsecurity and relforcerowsecurity")
     policies = ask(
@@ -68,6 +69,7 @@ def test_every_table_with_a_tenant_is_fenced_and_forced(ask: Any) -> None:
         ("regulator", "app.regulator_id", OPEN_TO_REGULATORS),
     ],
 )
+@pytest.mark.asvs("8.2.2", "8.4.1")
 def test_every_table_is_narrowed_for_agencies_and_regulators(
     ask: Any, actor: str, setting: str, known: dict[str, str]
 ) -> None:
@@ -112,6 +114,7 @@ def test_keys_start_with_the_tenant_and_references_carry_it(ask: Any) -> None:
     assert [row for row in between if row[2] != "tenant_id" or row[3] < 2] == []
 
 
+@pytest.mark.asvs("13.2.2")
 def test_no_door_leads_around_the_fence(ask: Any) -> None:
     assert ask("select 1 from pg_matviews") == []
     assert ask("select 1 from pg_views where schemaname = 'public'") == []
@@ -130,6 +133,7 @@ def test_no_door_leads_around_the_fence(ask: Any) -> None:
         assert ask(f"select 1 from {catalogue} where {owner} = 'hegui_app'::regrole") == []
 
 
+@pytest.mark.asvs("8.4.1")
 def test_a_session_that_names_somebody_sees_its_own_people_only(clean: None) -> None:
     first, second = make_tenant(), make_tenant()
     agencies = [make_agency(first), make_agency(first)]
@@ -216,6 +220,7 @@ def pool_of_one(database: Database, clean: None) -> Iterator[None]:
     db.dispose()
 
 
+@pytest.mark.asvs("8.4.1")
 def test_one_connection_used_by_many_in_turn_leaks_nothing(pool_of_one: None) -> None:
     lenders = [make_tenant(f"lender {number}") for number in range(3)]
     agencies = {lender.id: [make_agency(lender).id for _ in range(2)] for lender in lenders}

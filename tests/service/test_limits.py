@@ -52,6 +52,7 @@ def passed(lender: Lender, kind: LimitKind, tries: int, agency_id: UUID | None =
     return count
 
 
+@pytest.mark.asvs("2.4.1")
 def test_requests_over_the_limit_are_429_and_say_when_to_come_back(
     client: TestClient, lender: Lender
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_limit_comes_back_at_its_rate(client: TestClient, lender: Lender) -> N
     assert passed(lender, LimitKind.REQUESTS, 5) == 1
 
 
+@pytest.mark.asvs("2.4.1")
 def test_many_processes_at_once_do_not_pass_a_limit(client: TestClient, lender: Lender) -> None:
     set_limit(lender, LimitKind.EVENTS, 50)
     barrier = threading.Barrier(8)
@@ -206,6 +208,7 @@ def fill(connection: psycopg.Connection, tenant: UUID, count: int) -> None:
     )
 
 
+@pytest.mark.asvs("2.4.1")
 def test_ten_thousand_waiting_jobs_of_one_lender_do_not_starve_the_others(
     database: Database, clean: None
 ) -> None:

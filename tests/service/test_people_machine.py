@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -295,6 +296,7 @@ class People(RuleBasedStateMachine):
             assert REACH[found.scope] <= REACH[known.scope]
 
 
+@pytest.mark.asvs("7.4.1", "7.4.2", "8.3.2")
 def test_sessions_and_keys_of_people_are_good_for_what_was_decided(
     clean: None, database: Database
 ) -> None:

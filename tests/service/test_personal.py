@@ -81,6 +81,7 @@ lawful = st.lists(st.sampled_from(LAWFUL), max_size=4).map("".join)
 
 
 @given(data=st.data(), before=lawful, after=lawful)
+@pytest.mark.asvs("14.2.6")
 def test_every_planted_number_is_found_however_it_is_spelt(
     data: st.DataObject, before: str, after: str
 ) -> None:
@@ -178,6 +179,7 @@ def test_a_number_read_out_over_several_stretches_is_one() -> None:
         "镇村路", "a.",
     ],
 )  # fmt: skip
+@pytest.mark.asvs("1.3.12")
 def test_a_long_text_takes_time_in_proportion_whatever_it_holds(piece: str) -> None:
     size = 1_000_000 // len(piece.encode()) // 4
     small, large = piece * (size // 8), piece * size

@@ -50,6 +50,7 @@ def rows(lender: Lender) -> dict[str, EventRow]:
         return {row.kind: row for row in session.exec(select(EventRow))}
 
 
+@pytest.mark.asvs("11.3.2", "14.2.4")
 def test_the_database_holds_no_name_and_no_number(
     database: Database, lender: Lender, stored: None
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_history_is_judged_with_the_numbers_that_were_sent(lender: Lender, sto
     assert history.stops[0].phone == PHONE
 
 
+@pytest.mark.asvs("14.2.4")
 def test_a_number_is_looked_up_by_a_keyed_digest_that_differs_between_lenders(
     database: Database, lender: Lender, stored: None
 ) -> None:
@@ -89,6 +91,7 @@ def test_a_number_is_looked_up_by_a_keyed_digest_that_differs_between_lenders(
     assert sealing.phone_digest(make_tenant("another lender").id, PHONE) != digest
 
 
+@pytest.mark.asvs("11.3.3")
 def test_what_is_sealed_opens_in_its_own_place_only(lender: Lender, stored: None) -> None:
     held = rows(lender)
     row, other = held["case.upserted"], held["interaction.completed"]
@@ -103,6 +106,7 @@ def test_what_is_sealed_opens_in_its_own_place_only(lender: Lender, stored: None
             sealing.open_event(wrong)
 
 
+@pytest.mark.asvs("11.2.2", "13.3.4")
 def test_after_a_rotation_old_and_new_open_and_a_reseal_ends_the_old_key(
     client: TestClient, lender: Lender, agency: Sender, stored: None
 ) -> None:
@@ -154,6 +158,7 @@ def start_anew(**values: str) -> None:
     sealing.forget_keys()
 
 
+@pytest.mark.asvs("11.2.5")
 def test_a_wrong_master_key_is_told_and_the_right_one_can_be_replaced(
     environment: Any, lender: Lender, stored: None
 ) -> None:
@@ -175,6 +180,7 @@ def test_a_wrong_master_key_is_told_and_the_right_one_can_be_replaced(
     assert sealing.open_event(row) == CASE
 
 
+@pytest.mark.asvs("13.3.1")
 def test_production_makes_no_master_key_of_its_own(environment: Any, tmp_path: Path) -> None:
     start_anew(environment="production")
     with pytest.raises(
@@ -199,6 +205,7 @@ def test_the_key_file_of_a_folder_is_its_owners_alone(database: Database) -> Non
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.asvs("13.2.2")
 def test_the_application_cannot_change_what_an_event_says(
     database: Database, lender: Lender, stored: None
 ) -> None:

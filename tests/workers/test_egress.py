@@ -105,6 +105,7 @@ def test_the_table_of_spellings_is_long_and_says_nothing_twice() -> None:
 
 
 @pytest.mark.parametrize("url", SPELLINGS)
+@pytest.mark.asvs("1.3.6", "13.2.4")
 def test_no_spelling_of_a_forbidden_place_is_dialled(url: str) -> None:
     dialer = Dialer()
     egress = Egress(resolve=resolve_name, dial=dialer, connect_s=2)
@@ -139,6 +140,7 @@ def test_a_name_with_any_bad_answer_is_not_dialled(answers: list[str]) -> None:
     assert dialer.dialled == []
 
 
+@pytest.mark.asvs("1.3.6")
 def test_a_name_that_flips_after_the_check_gains_nothing() -> None:
     dialer, resolver = Dialer(), Resolver(["8.8.8.8"], ["127.0.0.1"])
     egress = Egress(resolve=resolver, dial=dialer)
@@ -200,6 +202,7 @@ def test_a_listed_receiver_is_reached_and_proxies_of_the_environment_are_not(
     assert reply.status == 204
 
 
+@pytest.mark.asvs("13.2.4")
 def test_a_redirect_is_an_answer_and_not_an_order(receiver: Receiver) -> None:
     receiver.answer(302, {"Location": f"{receiver.url}/elsewhere"})
 

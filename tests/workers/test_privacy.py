@@ -106,6 +106,7 @@ def is_up(client: httpx.Client) -> bool:
         return False
 
 
+@pytest.mark.asvs("16.2.5")
 def test_marks_stay_where_they_belong(system: System, receiver: Receiver) -> None:
     lender, refusals = drive(system, receiver)
     open_ = "select count(*) from interaction where verdict_id is null"
