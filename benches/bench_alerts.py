@@ -2,24 +2,25 @@
 
 API, worker, database and speech engine run as deployed; nothing is replaced. Messages are sent one
 by one; then calls, each with its recording stored before the webhook is: recordings of the
-demonstration that break rules, and a call of `--long` seconds laid together from all of them. One
-JSON line each; `processor_s` is what the worker's processes took.
+demonstration that break rules, and a call of `--long` seconds laid together from them. One JSON
+line each; `processor_s` is what the worker's processes took.
 """
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import statistics
 import tempfile
 import time
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from benches.bench_speech import AUDIO, compose
 from service import db
 from service.alerts import endpoints
 from service.config import settings
@@ -27,10 +28,11 @@ from tests.factories import Sender, encode, make_agency, make_call, make_case, m
 from tests.factories import sign as signed
 from tests.receiver import Receiver
 from tests.workers.system import System, running_system
-from workers.speech.decode import decoded
+from workers.speech.decode import RATE, decoded
 
 THREAT = "再不还钱，我们今天就上门泼油漆，让你家里人都不得安宁。"
 # Recordings of the demonstration in which a threat or a lie is told; the first one warms up.
+AUDIO = Path(__file__).parents[1] / "hegui" / "demo_data" / "audio"
 CALLS = ("D031-01.ogg", "D045-01.ogg", "D048-01.ogg")
 NOTHING_FILED = {"lawsuit": "none", "credit_reported": True}
 START_S, PATIENCE_S = 60, 900
@@ -105,6 +107,22 @@ def messages(road: Road, count: int) -> dict[str, Any]:
     }
 
 
+def lay_together(path: Path, seconds: int) -> None:
+    """Write a stereo call of that length from the recordings in turn; the last one is cut."""
+    left = seconds * RATE
+    with wave.open(str(path), "wb") as writer:
+        writer.setnchannels(2)
+        writer.setsampwidth(2)
+        writer.setframerate(RATE)
+        for name in itertools.cycle(CALLS):
+            with decoded(AUDIO / name) as audio:
+                part = audio.samples[:left]
+                writer.writeframes(part.astype("<i2").tobytes())
+            left -= len(part)
+            if not left:
+                return
+
+
 def calls(road: Road, long: int, folder: Path) -> Iterator[dict[str, Any]]:
     """The first one is not told of: the worker loads its model for it."""
     for number, name in enumerate(CALLS):
@@ -113,14 +131,14 @@ def calls(road: Road, long: int, folder: Path) -> Iterator[dict[str, Any]]:
             yield found
     if long:
         path = folder / "long.wav"
-        compose(path, long)
+        lay_together(path, long)
         yield road.call(path, len(CALLS))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--messages", type=int, default=40)
-    parser.add_argument("--long", type=int, default=300, help="seconds; 0: leave it out")
+    parser.add_argument("--long", type=int, default=120, help="seconds; 0: leave it out")
     parser.add_argument("--engine", default="", help="openai-whisper or faster-whisper")
     wish = parser.parse_args()
     named = {"HEGUI_ENGINE": wish.engine} if wish.engine else {}

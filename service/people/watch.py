@@ -31,7 +31,7 @@ _COUNTED = text(
     " select distinct on (r.interaction_id, r.mark) r.interaction_id, r.mark, r.decision,"
     "   r.to_rule, r.rule, r.decided_at"
     " from review as r where r.rule = :rule and r.reading <> 'second' and r.was_violation"
-    "   and r.decided_at >= :since"
+    "   and r.decided_at > :since"
     " order by r.interaction_id, r.mark, r.reading = 'judgement' desc, r.number desc),"
     " counted as (select * from latest order by decided_at desc limit :window)"
     " select count(*), count(*) filter (where decision <> 'dismiss'"
@@ -106,7 +106,10 @@ def was_violation(document: Mapping[str, Any]) -> bool:
 
 
 def precision(session: Session, rule: str, policy: Policy, *, since: datetime = _EVER) -> Share:
-    """The share of a rule's violations that reviewers found right, of the newest reviewed."""
+    """The share of a rule's violations that reviewers found right, of the newest reviewed.
+
+    Decisions after `since` count: the one that tipped the rule belongs to the time before.
+    """
     total, right = (
         session.connection()
         .execute(_COUNTED, {"rule": rule, "since": since, "window": policy.window})

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from starlette.testclient import TestClient
 
 from rules.model import Disposition, Finding, Outcome, Severity, Verdict
 from service.clock import now
+from service.config import settings
 from service.db import tenant_session
 from service.models import (
     AuditEntry,
@@ -35,6 +37,8 @@ from tests.chances import ONE_IN_A_THOUSAND, is_plausible
 from tests.factories import Lender, Sender
 from tests.people import findings, make_reviewer, review, send_threat
 from tests.receiver import Receiver
+from tests.robots import Clock, Provider
+from workers.tasks import post_digest
 
 QUARTERS_WORK = 1000
 REVIEWS = QUARTERS_WORK if os.environ.get("HYPOTHESIS_PROFILE") == "long" else 240
@@ -329,3 +333,46 @@ def test_the_lender_is_told_by_webhook_that_a_rule_went_under_watch(
     assert (state["rule"], state["under_watch"]) == ("FAL-01", True)
     (alert,) = client.get("/v1/alerts", headers=lender.auth).json()["items"]
     assert (alert["notice"], alert["state"]) == ("rule_demoted:FAL-01", "delivered")
+
+
+def test_a_robot_is_told_in_words_that_a_rule_went_under_watch_and_came_back(
+    client: TestClient, lender: Lender, agency: Sender
+) -> None:
+    policy = {"minimum": 5, "window": 10, "floor": 0.8}
+    client.put("/v1/reviews/policy", json=policy, headers=lender.auth)
+    reviewer = make_reviewer(lender)
+    with tenant_session(lender.id) as session:
+        made = [add_contact(session, agency, "FAL-01", QUARTER) for _ in range(13)]
+    clock = Clock(now())
+    with Provider("dingtalk", "SEC-not-a-real-one", clock=clock.seconds) as robot:
+        os.environ["HEGUI_EGRESS_ALLOW"] = robot.address
+        settings.cache_clear()
+        ids = []
+        for family in ("FAL", "THR"):
+            wish = {
+                "kind": "dingtalk",
+                "url": f"{robot.url}&for={family}",
+                "secret": robot.secret,
+                "families": [family],
+                "window_s": 0,
+            }
+            answer = client.post("/v1/endpoints", json=wish, headers=lender.auth)
+            ids.append(UUID(answer.json()["id"]))
+        for decision, findings_ in (("dismiss", made[:5]), ("confirm", made[5:])):
+            for finding in findings_:
+                review(client, reviewer, str(finding), decision)
+            clock.at = max(clock.at, now()) + timedelta(minutes=1)
+            for endpoint_id in ids:
+                post_digest(lender.id, endpoint_id, clock)
+    del os.environ["HEGUI_EGRESS_ALLOW"]
+    settings.cache_clear()
+
+    assert robot.refusals == []
+    fallen, risen = robot.texts  # the one that asked for threats is not told of lies
+    assert "[观察 watch] FAL-01" in fallen
+    assert "进入观察期，只提示人工复核 · went under watch and only asks for review" in fallen
+    assert "复核准确率 precision: 0% (0%–43%, n=5) · 下限 floor: 80%" in fallen
+    assert "/v1/watch" in fallen
+    assert "准确率恢复，重新独立判定 · is precise again and decides by itself" in risen
+    assert "precision: 100% (57%–100%, n=5)" in risen
+    assert not re.search(r"1[3-9]\d{9}|K-\d", fallen + risen)
