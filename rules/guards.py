@@ -10,11 +10,8 @@ import rjieba
 from rules.normalise import BREAKS, HARD, SOFT, TURN
 from rules.phonetic import encode
 
-_NEAR = 12
-"""Characters before a match in which a negation still governs it."""
-
-_FAR = 28
-_AFTER = 24
+_NEAR, _FAR, _AFTER = 12, 28, 24
+"""Characters before a match in which a negation still governs it, or may; and after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +410,27 @@ def own_risk(place: Place) -> str | None:
     return _reason("vowed", vow[0], place) if vow else None
 
 
+_CARES = (
+    "(?:帮|给|替)您[^，。\n]{0,3}?(?:申请|登记|记|报|查|转|开|办|发|留|补|做|问|反映|约|改|核|备注)"
+    "|申请|登记|减免|延期|分期|宽限|放心|不着急|不急|别急|别着急|慢慢来|不催您|理解|辛苦|谢谢|感谢|多谢|抱歉|不好意思|对不起"
+    "|赔个不是|祝您|保重|早日康复|不会?(?:联系|打扰|上门|告诉|透露|找|打给)|客服|官网|先(?:看病|治病|养|休息|忙|顾)"
+    "|核实|核查|更正|撤销|投诉|反映|保留|报警"
+)
+_KIND_REACH = 160
+"""Characters on both sides in which the collector's manner is judged: a turn or two."""
+
+
+def courtesy(place: Place) -> str | None:
+    """Clear hints among kind words: 您 throughout, and help, comfort or an excuse beside them."""
+    low, high = max(0, place.start - _KIND_REACH), place.end + _KIND_REACH
+    before, after = place.text[low : place.start], place.text[place.end : high]
+    around = before + place.text[place.start : place.end] + after
+    if "您" not in around or re.search("(?<!向)你(?!好|们好)|老子|丫的|恁", around):
+        return None
+    cares = re.search(_CARES, before) or re.search(_CARES, after)
+    return _reason("kind", cares[0], place) if cares else None
+
+
 _THIRD_OBJECTS = (
     "^(?:掉|了|一下|下|的|您的|你的|那个|这个)?(?:电话|资料|材料|违约金|利息|罚息|"
     "费用|滞纳金|价格?|手续费|系统|电脑|手机|软件|程序|页面|网页|app|账单|文件|档案"
@@ -465,8 +483,12 @@ GUARDS: Mapping[str, Guard] = {
     "target": target,
     "own_risk": own_risk,
     "border": border,
+    "courtesy": courtesy,
 }
 """All guards by name, in the order in which they are asked."""
+
+OPTIONAL = frozenset({"courtesy"})
+"""Guards that are on only where a rule, cue or pattern adds them."""
 
 
 def first_objection(place: Place, names: frozenset[str]) -> tuple[str, str] | None:

@@ -9,7 +9,7 @@ from rules.conditions import FACTS
 from rules.document import Voice
 from rules.events import PartyRole
 from rules.grammar import PatternError, Words, parse_pattern
-from rules.guards import GUARDS
+from rules.guards import GUARDS, OPTIONAL
 from rules.model import Disposition, Severity
 from rules.rule import (
     AbsentCondition,
@@ -92,7 +92,7 @@ class Setting:
 def default_guards(voice: Voice) -> frozenset[str]:
     """The guards that are on for the words of a voice."""
     if voice is Voice.COLLECTOR:
-        return ALL_GUARDS
+        return ALL_GUARDS - OPTIONAL
     return LOG_GUARDS if voice is Voice.LOG else frozenset()
 
 
