@@ -3,7 +3,8 @@
 A stereo call of `--seconds` is laid together from the demonstration's recordings. Every contender
 hears it in a process of its own, pinned to one core, in turn; loading the model is not counted.
 `--split` says where the seconds of our two go, `--workers N` how many such calls N processes hear
-in an hour side by side, and `--long` hears three hours with little speech next to five minutes, for
+in an hour side by side, `--short N` what N calls of 20 s cost one after another and side by side in
+one process, and `--long` hears three hours with little speech next to five minutes, for
 the memory. The last line of the output is one JSON object.
 """
 
@@ -19,6 +20,7 @@ import tempfile
 import time
 import wave
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +38,17 @@ from hegui.evaluation.bare import (
 from hegui.evaluation.cer import Errors, rate
 from workers.speech.decode import RATE, decoded
 from workers.speech.engines import get_engine
+from workers.speech.reading import WhisperReader
 from workers.speech.role_words import leaning
+from workers.speech.sharing import Served
 from workers.speech.transcript import transcribe
 
 AUDIO = Path(__file__).parents[1] / "hegui" / "demo_data" / "audio"
 PHONE_RATE = 8_000
 LONG_PAUSE = 1_500.0
 SHORTEST = 0.1
+SHORT_S = 20.0
+SIDE_BY_SIDE = (1, 8)
 SPEAKERS = ("collector", "party")
 Texts = tuple[str, str]
 Hearing = Callable[[], Texts]
@@ -187,6 +193,50 @@ def split(name: str, path: Path) -> dict[str, float]:
     return {**shares, "rest": round(1 - sum(spent.values()) / total, 4)}
 
 
+def short_calls(folder: Path, count: int) -> list[Path]:
+    """Cut a long call into calls of 20 seconds, as messages and refusals are."""
+    compose(folder / "long.wav", count * SHORT_S)
+    paths = []
+    with wave.open(str(folder / "long.wav"), "rb") as reader:
+        for number in range(count):
+            paths.append(folder / f"{number}.wav")
+            with wave.open(str(paths[-1]), "wb") as writer:
+                writer.setparams(reader.getparams())
+                writer.writeframes(reader.readframes(round(SHORT_S * PHONE_RATE)))
+    return paths
+
+
+def side_by_side(engine: str, folder: Path) -> dict[str, Any]:
+    """Hear the calls of the folder with so many at once; say whether the texts are the same."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    paths = sorted(each for each in folder.glob("*.wav") if each.stem.isdigit())
+    loaded = get_engine(engine)
+    assert isinstance(loaded, WhisperReader)
+
+    def hear(path: Path) -> str:
+        return repr(transcribe(path, speakers=SPEAKERS, engine=engine).segments)
+
+    get_vad_model()
+    leaning("您好")
+    alone: list[str] = []
+    found: dict[str, Any] = {}
+    for count in SIDE_BY_SIDE:
+        loaded.sharing.served = Served()
+        used = processor_seconds()
+        with ThreadPoolExecutor(count) as pool:
+            texts = list(pool.map(hear, paths))
+        seconds = processor_seconds() - used
+        alone = alone or texts
+        served = loaded.sharing.served
+        found[f"{count} at once"] = {
+            "cpu_s_per_call_s": round(seconds / (len(paths) * SHORT_S), 4),
+            "clips_a_batch": round(served.wishes / served.batches, 2),
+            "same_text": texts == alone,
+            "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        }
+    return found
+
+
 def throughput(name: str, path: Path, workers: int, seconds: float) -> dict[str, float]:
     """Return how many such calls an hour that many processes hear at once, one core each."""
     command = [sys.executable, __file__, "--measure", name, str(path)]
@@ -236,6 +286,10 @@ def compare_lengths(only: str, folder: Path) -> Iterator[tuple[str, Any]]:
 def results(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, Any]]:
     if options.long:
         yield from compare_lengths(options.only, folder)
+    elif options.short:
+        short_calls(folder, options.short)
+        for engine in (name.removeprefix("ours, ") for name in OURS if options.only in name):
+            yield engine, run("--measure-short", engine, folder)
     elif options.split or options.workers:
         path = folder / "call.wav"
         compose(path, options.seconds)
@@ -255,11 +309,15 @@ def main() -> None:
     parser.add_argument("--split", action="store_true", help="where the seconds go")
     parser.add_argument("--workers", type=int, default=0, help="processes side by side")
     parser.add_argument("--only", default="", help="contenders whose name holds this text")
-    for mode in ("--measure", "--measure-split"):
+    parser.add_argument("--short", type=int, default=0, help="calls of 20 s, alone and together")
+    for mode in ("--measure", "--measure-split", "--measure-short"):
         parser.add_argument(mode, nargs=2, metavar=("NAME", "PATH"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         print(json.dumps(measure(options.measure[0], Path(options.measure[1]))))
+        return
+    if options.measure_short:
+        print(json.dumps(side_by_side(options.measure_short[0], Path(options.measure_short[1]))))
         return
     if options.measure_split:
         print(json.dumps(split(options.measure_split[0], Path(options.measure_split[1]))))

@@ -337,10 +337,12 @@ def main(
     ],
     engine: Annotated[str, typer.Option(help="Speech engine.")] = "faster-whisper",
     line: Annotated[list[str] | None, typer.Option(help="Lines of mono calls.")] = None,
+    calls: Annotated[int, typer.Option(help="How many recordings; 0: all.")] = 0,
     cache: Annotated[Path, typer.Option(help="Where what was heard is kept.")] = Path("var/heard"),
 ) -> None:
     """Count swapped, twin and mono calls; one JSON line a figure on standard output."""
-    corpus, pack, events = read_corpus(folder), parse(pack_files()), recordings(folder)
+    corpus, pack = read_corpus(folder), parse(pack_files())
+    events = recordings(folder)[: calls or None]
     with _console.status("") as status:
         done = [0]
 

@@ -24,10 +24,11 @@ SCRIPTS = ((0x2010, 0x203A), (0x3000, 0x303F), (0x4E00, 0x9FFF), (0xFF00, 0xFF65
 class Vocabulary:
     """The tokens that a narrowed model knows; `kept` are their numbers in the tokenizer, rising."""
 
-    def __init__(self, tokenizer: Tokenizer, size: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, size: int, *, is_whole: bool = False) -> None:
         """Choose among the `size` tokens of a model; what steers a model is always kept."""
         self._encoding = tokenizer.encoding
-        spoken = (number for number in range(tokenizer.eot) if self._is_chinese(number))
+        texts = range(tokenizer.eot)
+        spoken = texts if is_whole else filter(self._is_chinese, texts)
         self.kept = (*spoken, *range(tokenizer.eot, size))
         self._outer = np.array(self.kept)
         self._inner = np.full(size, -1)

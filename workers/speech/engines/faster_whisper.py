@@ -7,6 +7,7 @@ from typing import Any
 import ctranslate2
 import numpy as np
 import torch
+from whisper.tokenizer import Tokenizer
 
 from workers.speech import conversion, encoder, weights
 from workers.speech.decode import Samples
@@ -42,7 +43,7 @@ class FasterWhisper(WhisperReader):
         torch.set_num_threads(threads)
         found = weights.for_faster_whisper(model, cache_dir=cache_dir)
         folder = Path(found.source)
-        count = conversion.token_count(folder)
+        count = _token_count(folder)
         multilingual = count >= MULTILINGUAL_TOKENS
         super().__init__(
             digest=found.digest,
@@ -51,13 +52,13 @@ class FasterWhisper(WhisperReader):
             batch_s=batch_s or (GPU_BATCH_S if has_gpu() else CPU_BATCH_S),
         )
         tokenizer = self.tokenizer
-        self._vocabulary = Vocabulary(tokenizer, count)
+        self._vocabulary, files = _narrowed(folder, tokenizer, count)
         self._model: Any = ctranslate2.models.Whisper(
             found.source,
             device="cuda" if has_gpu() else "cpu",
             compute_type="int8",
             intra_threads=threads,
-            files=conversion.narrowed(folder, self._vocabulary.kept),
+            files=files,
         )
         self._encoder = _half_encoder(folder) if self._model.device == "cpu" else None
         if self._encoder is not None:
@@ -137,6 +138,25 @@ class FasterWhisper(WhisperReader):
 def has_gpu() -> bool:
     """Tell whether CTranslate2 finds a GPU."""
     return bool(ctranslate2.get_cuda_device_count())
+
+
+def _token_count(folder: Path) -> int:
+    try:
+        return conversion.token_count(folder)
+    except conversion.ConversionError:
+        model = ctranslate2.models.Whisper(str(folder))
+        return OTHER_TOKENS + int(model.num_languages) + int(model.is_multilingual)
+
+
+def _narrowed(
+    folder: Path, tokenizer: Tokenizer, count: int
+) -> tuple[Vocabulary, dict[str, bytes] | None]:
+    """Return the tokens and the files of the model with them alone; all where that cannot be."""
+    vocabulary = Vocabulary(tokenizer, count)
+    try:
+        return vocabulary, conversion.narrowed(folder, vocabulary.kept)
+    except conversion.ConversionError:
+        return Vocabulary(tokenizer, count, is_whole=True), None
 
 
 def _half_encoder(source: Path) -> HalfEncoder | None:
