@@ -22,6 +22,8 @@ from hegui.postgres import Postgres
 from service import db, signature
 from service.config import settings
 from service.keeping.storage import store
+from service.privacy import sealing
+from service.privacy.master_key import master_keys
 from service.provision import migrate
 
 ROOT = Path(__file__).parents[2]
@@ -110,6 +112,8 @@ def reset_process() -> None:
     settings.cache_clear()
     store.cache_clear()
     signature.forget_sources()
+    master_keys.cache_clear()
+    sealing.forget_keys()
     db.dispose()
 
 

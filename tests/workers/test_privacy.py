@@ -75,7 +75,7 @@ def drive(system: System, receiver: Receiver) -> tuple[Lender, str]:
         for audio in (AUDIO, JUNK):
             name = make_recording(audio)["sha256"]
             put = client.put(f"/v1/recordings/{name}", content=audio, headers=agency.auth)
-            assert put.is_success
+            assert put.is_success, put.text
     assert statuses == [202, 202, 202, 202, 202, 409, 422]
     return lender, refusals
 
