@@ -16,13 +16,16 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from hegui.cli import app
+from service.db import tenant_session
 from service.evidence.checkpoint import NoteError, origin_of, signer
 from service.evidence.pdf_seal import check_seal, read_seal
+from service.models import InteractionRow
 from service.people.agreement import share
 from service.people.scorecards import Counts, compare
 from service.people.scorecards_evaluation import to_xlsx
 from tests.factories import Lender, Sender, make_agency, make_call, make_case, make_sms, post_event
 from tests.people import findings, make_quality, make_reviewer, review, send_threat
+from tests.workers.test_watch import add_contact
 from tests.workers.texts import LAWFUL
 
 DAYS = {"from": "2026-06-01T00:00:00+08:00", "to": "2026-07-01T00:00:00+08:00"}
@@ -115,6 +118,32 @@ def test_the_league_ranks_only_who_has_enough_contacts(
     assert {place["counts"]["contacts"] for place in league} == {0, 5}
 
 
+def test_hidden_recordings_cost_places_in_the_league(
+    client: TestClient, lender: Lender, agency: Sender
+) -> None:
+    silent = make_agency(lender, "不交录音的公司")
+    at = datetime.fromisoformat("2026-06-03T11:00:00+08:00")
+    with tenant_session(lender.id) as session:
+        for number in range(40):
+            add_contact(session, agency, "THR-02" if number < 4 else None, at)
+            hidden = add_contact(session, silent, None, at)
+            if number < 20:
+                contact = session.get_one(InteractionRow, (lender.id, hidden))
+                contact.outcome = "inconclusive"
+    own, theirs = (
+        client.get(f"/v1/scorecards/{one.id}", params=DAYS, headers=lender.auth).json()["counts"]
+        for one in (agency, silent)
+    )
+    assert (own["rate"]["share"], theirs["rate"]["share"]) == (0.1, 0.0)
+
+    league = client.get("/v1/scorecards", params=DAYS, headers=lender.auth).json()["items"]
+
+    assert [(place["rank"], place["agency_id"]) for place in league] == [
+        (1, str(agency.id)),
+        (2, str(silent.id)),
+    ]
+
+
 def test_a_change_is_told_only_where_the_interval_says_so() -> None:
     # Newcombe (1998), table II, method 10: 56/70 against 48/80.
     change = compare(share(48, 80), share(56, 70))
@@ -158,7 +187,7 @@ def test_the_yearly_evaluation_is_a_signed_pdf_in_both_languages_with_its_data(
     client: TestClient, lender: Lender, month: Sender, tmp_path: Path
 ) -> None:
     path = f"/v1/scorecards/{month.id}/evaluation"
-    query = {"year": 2026, "format": "pdf"}
+    query: dict[str, str | int] = {"year": 2026, "format": "pdf"}
     answer = client.get(path, params=query, headers=lender.auth)
 
     assert answer.headers["content-type"] == "application/pdf"

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import re
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from typing import Any
 
 import pytest
 import xmlschema
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator
@@ -29,6 +33,7 @@ THREAT = "今晚不还清，我们就上门泼油漆。"
 NIGHT = "2026-06-03T23:30:00+08:00"
 DAYS = ("--since", "2026-06-01T00:00:00+08:00", "--until", "2026-06-08T00:00:00+08:00")
 Gate = Callable[..., Any]
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -269,3 +274,71 @@ def test_a_gate_is_open_exactly_when_every_limit_is_kept(
     rate = fails / checked if checked else 0
     unknown = (unproven + pending) / total if total else 0
     assert gate.is_open == (found <= most and rate <= share and unknown <= share)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A forge's recipe of docs/ci.md: what it runs, and the files that it hands on."""
+
+    commands: list[str]
+    files: list[str]
+
+
+def recipes() -> dict[str, Recipe]:
+    """Read them as their forges would."""
+    page = (ROOT / "docs" / "ci.md").read_text("utf-8")
+    blocks = {
+        name: re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL)
+        for name, kind in (
+            ("github", "yaml github"), ("gitlab", "yaml gitlab"), ("jenkins", "groovy"),
+        )
+    }  # fmt: skip
+    text = {name: found[1] for name, found in blocks.items() if found}
+    (job,) = yaml.safe_load(text["github"])["jobs"].values()
+    (gitlab,) = yaml.safe_load(text["gitlab"]).values()
+    jenkins = text["jenkins"]
+    reports = gitlab["artifacts"]["reports"]
+    return {
+        "github": Recipe([step["run"] for step in job["steps"]], ["summary"]),
+        "gitlab": Recipe(gitlab["script"], [reports["junit"]]),
+        "jenkins": Recipe(re.findall(r"sh '(.*)'", jenkins), re.findall(r"junit '(.*)'", jenkins)),
+    }
+
+
+def test_what_the_recipes_run_closes_the_gate_and_leaves_its_report(
+    lender: Lender, port: int, client: TestClient, agency: Sender, run_jobs: Callable[[], None],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    moment = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    post_event(client, agency, make_case())
+    threat = make_call(channel="sms", outcome="delivered", text=THREAT, started_at=moment)
+    post_event(client, agency, threat)
+    run_jobs()
+    command = tmp_path / "bin" / "hegui"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m hegui "$@"\n')
+    command.chmod(0o755)
+    given = {
+        **os.environ,
+        "PATH": f"{command.parent}:{os.environ['PATH']}",
+        "HEGUI_URL": f"http://127.0.0.1:{port}",
+        "HEGUI_API_KEY": make_key(lender, scope=Scope.READ).token,
+        "AGENCY": "示例催收公司",
+        "GITHUB_STEP_SUMMARY": "summary",
+    }
+
+    for name, recipe in recipes().items():
+        folder = tmp_path / name
+        folder.mkdir()
+        first, *others = [
+            subprocess.run(
+                ["bash", "-c", line], cwd=folder, env=given, check=False, timeout=60
+            ).returncode
+            for line in recipe.commands
+        ]
+        assert first == 1, name
+        assert not any(others), name
+        (report,) = recipe.files
+        text = (folder / report).read_text("utf-8")
+        assert "THR-02" in text
+        validated("junit" if report.endswith(".xml") else "markdown", text)
