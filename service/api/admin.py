@@ -134,6 +134,7 @@ class KeyStateOut(Out):
     suspended_at: datetime | None
     revoked_at: datetime | None
     replaces: UUID | None = Field(description="The key that this one came from by rotation.")
+    person_id: UUID | None = Field(description="Whose key it is; null: nobody's, as a machine's.")
 
     @classmethod
     def of(cls, row: ApiKey) -> "KeyStateOut":

@@ -1,7 +1,10 @@
 """People sign in with passwords, stay as long as they may, and are out at once."""
 
 import re
+import statistics
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -9,8 +12,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.access.console import COOKIE
-from service.access.passwords import hash_password
-from service.access.throttle import account_of, address_of
+from service.access.passwords import hash_password, is_right
+from service.access.throttle import account_of, address_of, begin_attempt
+from service.errors import LimitedError
 from service.models import Actor, Scope
 from tests.conftest import Database
 from tests.factories import (
@@ -195,6 +199,41 @@ def test_failures_cost_waiting_for_an_account_that_is_and_one_that_is_not(
     ask("delete from sign_in_attempt")
     ask("insert into sign_in_attempt values (%s, 60, now())", (address_of("testclient"),))
     assert enter(client, lender).status_code == 429, "one address, many accounts"
+
+
+@pytest.mark.asvs("6.3.8")
+def test_nobodys_password_takes_the_work_of_somebodys() -> None:
+    kept = hash_password(PASSWORD)
+
+    def seconds(held: str | None) -> float:
+        begun = time.thread_time()
+        assert not is_right(held, OTHER)
+        return time.thread_time() - begun
+
+    is_right(None, OTHER)  # the first one makes what is compared with
+    pairs = [(seconds(None), seconds(kept)) for _ in range(9)]
+
+    ratio = statistics.median(nobody / somebody for nobody, somebody in pairs)
+    assert 0.8 < ratio < 1.25
+    assert is_right(kept, PASSWORD)
+
+
+def test_many_attempts_at_once_are_one_attempt_after_a_wait(clean: None, ask: Any) -> None:
+    account = account_of("lender", EMAIL)
+    ask("insert into sign_in_attempt values (%s, 10, now() - interval '1 hour')", (account,))
+
+    def attempt(number: int) -> bool:
+        try:
+            begin_attempt(account, address_of(f"192.0.2.{number}"))
+        except LimitedError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(12) as pool:
+        let_in = list(pool.map(attempt, range(12)))
+
+    assert sum(let_in) == 1
+    assert ask("select failures from sign_in_attempt where failures > 1").fetchall() == [(11,)]
 
 
 def test_a_new_password_ends_the_wait_and_every_session(
