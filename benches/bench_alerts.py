@@ -3,7 +3,8 @@
 API, worker, database and speech engine run as deployed; nothing is replaced. Messages are sent one
 by one; then calls, each with its recording stored before the webhook is: recordings of the
 demonstration that break rules, and a call of `--long` seconds laid together from them. One JSON
-line each; `processor_s` is what the worker's processes took.
+line each; `processor_s` is what the worker's processes took. Status 1 where messages take over
+`MOST_S` at the 95th percentile.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import itertools
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 import wave
@@ -35,6 +37,7 @@ THREAT = "再不还钱，我们今天就上门泼油漆，让你家里人都不�
 AUDIO = Path(__file__).parents[1] / "hegui" / "demo_data" / "audio"
 CALLS = ("D031-01.ogg", "D045-01.ogg", "D048-01.ogg")
 NOTHING_FILED = {"lawsuit": "none", "credit_reported": True}
+MOST_S = 5.0
 START_S, PATIENCE_S = 60, 900
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -135,7 +138,7 @@ def calls(road: Road, long: int, folder: Path) -> Iterator[dict[str, Any]]:
         yield road.call(path, len(CALLS))
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--messages", type=int, default=40)
     parser.add_argument("--long", type=int, default=120, help="seconds; 0: leave it out")
@@ -153,9 +156,11 @@ def main() -> None:
         system.wait_until(lambda: is_up(client), START_S)
         road = Road(system, receiver, client)
         told = {"engine": settings().engine, "model": settings().model or "base"}
-        print(json.dumps({**messages(road, wish.messages), "load": load()}), flush=True)
+        found = messages(road, wish.messages)
+        print(json.dumps({**found, "load": load()}), flush=True)
         for line in calls(road, wish.long, Path(folder)):
             print(json.dumps({**told, **line, "load": load()}), flush=True)
+    return int(found["p95_s"] > MOST_S)
 
 
 def load() -> float:
@@ -170,4 +175,4 @@ def is_up(client: httpx.Client) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -56,7 +56,7 @@ Identifier = Annotated[
 # It stands in addresses: no slash, and no dot in front.
 Campaign = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=128, pattern=r"^\w[^\s/\x00-\x1f\x7f]*$"),
+    StringConstraints(min_length=1, max_length=128, pattern=r"^\w[^\s/\x00-\x1f\x7f-\x9f]*$"),
 ]
 ShortText = Annotated[SafeStr, StringConstraints(max_length=512)]
 LongText = Annotated[SafeStr, StringConstraints(max_length=MAX_TEXT)]

@@ -5,11 +5,13 @@ severity and the ids under which their evidence can be looked up.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from hegui import __version__
+from hegui.formats.junit_format import NOT_XML
 from hegui.formats.sarif_format import LEVELS
 from hegui.formats.sarif_format import SCHEMA as SARIF_SCHEMA
 from hegui.gate import Gate, expected
@@ -17,6 +19,8 @@ from rules.model import Severity
 from service.clock import now
 
 SCHEMA = "hegui.gate/1"
+# What an agency calls its upload or campaign must not become a link or a picture on a page of CI.
+MARKUP = re.compile(r"[\\`*_{}\[\]<>()#!|~]")
 FEW = 20  # findings that a page for people lists
 
 
@@ -94,7 +98,7 @@ def _text(gate: Gate) -> str:
 
 def _markdown(gate: Gate) -> str:
     batch = gate.batch
-    name = _name(batch).replace("|", r"\|")
+    name = MARKUP.sub(r"\\\g<0>", _name(batch))
     lines = [
         f"## {'✅' if gate.is_open else '❌'} hegui gate {_verdict(gate)}: {name}",
         "",
@@ -141,7 +145,7 @@ def _junit(gate: Gate) -> str:
     suite = SubElement(
         root,
         "testsuite",
-        name=f"hegui gate {_id(gate.batch)}",
+        name=NOT_XML.sub("?", f"hegui gate {_id(gate.batch)}"),
         package="hegui",
         id="0",
         hostname="localhost",

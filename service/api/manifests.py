@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1/manifests", tags=["checks"])
 
 DUE = timedelta(hours=24)
 Name = Annotated[
-    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")
+    str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
 ]
 ManifestKey = Annotated[UUID, Path(description="The manifest's id.")]
 _BODY = {

@@ -122,12 +122,16 @@ def validated(form: str, page: str) -> None:
         Draft4Validator(json.loads(sarif.read_text("utf-8"))).validate(json.loads(page))
 
 
+# What an agency may call a campaign, and what must not reach a CI's page as it is.
+ODD = "春#1?\ufffe[x](http:evil)|<b>"
+
+
 def test_an_upload_and_a_campaign_are_held_against_limits(
     client: TestClient, agency: Sender, gate: Gate, run_jobs: Callable[[], None]
 ) -> None:
     assert post_event(client, agency, make_case()).status_code == 202
     threat = make_call(interaction_id="S-1", channel="sms", outcome="delivered", text=THREAT)
-    dial = make_call(interaction_id="S-2", outcome="no_answer", campaign="春#1?")
+    dial = make_call(interaction_id="S-2", outcome="no_answer", campaign=ODD)
     for event in (threat, dial):
         assert post_event(client, agency, event).status_code == 202
     body = b"interaction_id\nS-1\nS-3\n"
@@ -145,8 +149,11 @@ def test_an_upload_and_a_campaign_are_held_against_limits(
     assert gate("--manifest", made["id"], *loose, "50%").returncode == 0
     assert gate("--campaign", "春-2", *loose, "49%").returncode == 1
     assert gate("--campaign", "春-2", *loose, "50%").returncode == 0
-    clean = gate("--campaign", "春#1?", "--agency", "示例催收公司")
+    clean = gate("--campaign", ODD, "--agency", "示例催收公司")
     assert (clean.returncode, "1 contacts: 1 pass" in clean.stdout) == (0, True), clean.stderr
+    validated("junit", gate("--campaign", ODD, "--format", "junit").stdout)
+    page = gate("--campaign", ODD, "--format", "markdown").stdout
+    assert r"\[x\]\(http:evil\)\|\<b\>" in page
     for named in (("--manifest", "夜班"), ("--campaign", "春-2")):
         for form in ("text", "json", "junit", "sarif", "markdown"):
             done = gate(*named, "--format", form)
