@@ -1,7 +1,8 @@
 """How fast the full pack loads and checks lawful calls; prints JSON lines, CPU seconds of a core.
 
-The lawful calls are the hardest there are: half of the collector's lines are near misses of the
-pack, full of the words that its rules look for.
+Ordinary lawful calls are authored conversations (tests/rules/good_calls), one after the other up
+to the length. The hardest ones are made up of near misses of the pack, every other line full of
+the words that its rules look for.
 """
 
 import json
@@ -17,6 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import jieba
+import yaml
 
 from rules import Pack, evaluate, parse
 from rules.document import Document, Voice
@@ -56,6 +58,16 @@ def call_of_lines(pack: Pack, utterances: int, seed: int) -> CaseHistory:
         for n in range(utterances)
     ]
     return call_of(lines, seed)
+
+
+def ordinary_call(utterances: int, seed: int) -> CaseHistory:
+    """Authored lawful conversations in an order of their own, so many utterances of them."""
+    path = Path(__file__).parents[1] / "tests" / "rules" / "good_calls" / "dialogues.yaml"
+    talks = [item["turns"] for item in yaml.safe_load(path.read_text("utf-8")) if "turns" in item]
+    random.Random(seed).shuffle(talks)  # noqa: S311  the same calls each time
+    voices = {"c": "collector", "p": "party"}
+    said = [(voices[who], text) for talk in talks for turn in talk for who, text in turn.items()]
+    return call_of(said[:utterances], seed)
 
 
 def call_of(lines: list[tuple[str, str]], seed: int) -> CaseHistory:
@@ -158,16 +170,25 @@ def hostile() -> CaseHistory:
     return call_of([("collector", (piece * 5000)[:87_000])] * 4, 1)
 
 
-def measure_calls(pack: Pack, calls: list[CaseHistory]) -> None:
-    """What a lawful call costs, next to a loop over keywords and to the automata alone."""
-    full = measured(lambda: [evaluate(pack, call) for call in calls]) / CALLS
+def measure_lawful(pack: Pack, kind: str, calls: list[CaseHistory]) -> float:
+    """What lawful calls of a kind cost each, in CPU seconds."""
+    full = measured(partial(check_all, pack, calls)) / len(calls)
+    signs = [len(s.text) for call in calls for s in call.contacts[0].interaction.transcript or ()]
     show(
-        "lawful call",
+        f"{kind} lawful call",
         utterances=UTTERANCES,
+        characters=round(sum(signs) / len(calls)),
         call_ms=round(1000 * full, 3),
         calls_per_s=round(1 / full),
         utterances_per_s=round(UTTERANCES / full),
     )
+    return full
+
+
+def measure_calls(pack: Pack, calls: list[CaseHistory]) -> None:
+    """What a lawful call costs, next to a loop over keywords and to the automata alone."""
+    measure_lawful(pack, "ordinary", [ordinary_call(UTTERANCES, seed) for seed in range(CALLS)])
+    full = measure_lawful(pack, "hardest", calls)
     texts = [s.text for s in calls[0].contacts[0].interaction.transcript or ()]
     phrases = [e.say for c in pack.conditions.values() for e in c.entries][:2000]
     keywords = measured(lambda: keyword_loop(phrases, texts))

@@ -1,5 +1,6 @@
 """Conditions over a contact: words, facts, order, repetition and absence put together."""
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -8,6 +9,7 @@ from rules.conditions import FACTS
 from rules.context import ContactContext, FactHit, Span
 from rules.hearing import Hearing, Hit
 from rules.model import Disposition, Finding
+from rules.quota import parts
 from rules.rule import (
     AbsentCondition,
     AllCondition,
@@ -60,35 +62,65 @@ def holds(condition: Condition, scene: Scene) -> tuple[Hit, ...]:
     return _composed(condition, scene)
 
 
-def carriers(condition: Condition, cues: Mapping[str, WordsCondition]) -> frozenset[int] | None:
-    """Keys of `words` conditions of which one must hold, or the condition does not; None: none.
+Ways = tuple[frozenset[int], ...] | None
+"""Sets of keys of `words` conditions: all of one set must have matches, or nothing holds."""
 
-    Where none of them may hold, the condition leaves nothing undecided either.
+
+def ways(condition: Condition, cues: Mapping[str, WordsCondition]) -> Ways:
+    """In which ways a condition may hold at all; None: whatever is said.
+
+    Where the words of each way are missing, the condition leaves nothing undecided either. That is
+    so for the first part of `all` and the first step of a sequence, and for every other one, too,
+    where no facts are asked.
     """
-    found: frozenset[int] | None = None
+    found: Ways = None
     match condition:
         case WordsCondition(key=key):
-            found = frozenset({key})
+            found = (frozenset({key}),)
         case CueCondition(name=name):
-            found = frozenset({cues[name].key})
-        case RepeatedCondition(part=part) | AllCondition(parts=(part, *_)):
-            found = carriers(part, cues)
+            found = (frozenset({cues[name].key}),)
+        case RepeatedCondition(part=part):
+            found = ways(part, cues)
+        case AllCondition(parts=members):
+            found = _together(condition, members, cues)
         case SequenceCondition(steps=steps):
-            found = carriers(next(step.part for step in steps if not step.negative), cues)
-        case AnyCondition(parts=parts):
-            each = [carriers(part, cues) for part in parts]
+            wanted = [step.part for step in steps if not step.negative]
+            found = _together(condition, wanted, cues)
+        case AnyCondition(parts=members):
+            each = [ways(part, cues) for part in members]
             if None not in each:
-                found = frozenset().union(*filter(None, each))
+                found = tuple(dict.fromkeys(keys for some in each for keys in some or ()))
     return found
+
+
+def _together(
+    condition: Condition, members: Sequence[Condition], cues: Mapping[str, WordsCondition]
+) -> Ways:
+    """The ways in which all of these members of a condition may hold."""
+    if any(isinstance(part, FactsCondition | FindingsCondition) for part in parts(condition)):
+        members = members[:1]
+    found = [some for part in members if (some := ways(part, cues)) is not None]
+    if not found:
+        return None
+    return tuple(frozenset().union(*keys) for keys in itertools.product(*found))
+
+
+def _is_ruled_out(condition: Condition, scene: Scene) -> bool:
+    """Whether words are missing without which the condition does not hold."""
+    pack = scene.hearing.pack
+    known: dict[int, Ways] = pack.memory.setdefault("ways", {})
+    if id(condition) not in known:
+        known[id(condition)] = ways(condition, pack.cues)
+    return not scene.hearing.may_hold(known[id(condition)])
 
 
 def _composed(condition: Composed, scene: Scene) -> tuple[Hit, ...]:
     if isinstance(condition, FactsCondition):
         return _facts(condition, scene)
     if isinstance(condition, AllCondition):
-        return _all(condition, scene)
+        return () if _is_ruled_out(condition, scene) else _all(condition, scene)
     if isinstance(condition, SequenceCondition):
-        return _sequence(condition, scene)
+        return () if _is_ruled_out(condition, scene) else _sequence(condition, scene)
     if isinstance(condition, RepeatedCondition):
         return _repeated(condition, scene)
     if isinstance(condition, FindingsCondition):

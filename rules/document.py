@@ -2,10 +2,10 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import groupby
+from typing import NamedTuple
 
 from rules.context import Span, Turn
 from rules.events import Interaction, Segment, Speaker
@@ -29,8 +29,7 @@ SPEAKERS: dict[Voice, tuple[Speaker, ...]] = {
 """Whose turns count for a voice; what an unknown speaker said is for review only."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
+class _Piece(NamedTuple):
     """One segment as it lies in the joined raw text."""
 
     segment: int
@@ -114,6 +113,10 @@ class Document:
                 turns = [(n, list(self.runs[n])) for n in self.own_turns(voice)]
             self._sides[voice] = Side(turns)
         return self._sides[voice]
+
+    def speaks(self, voice: Voice) -> bool:
+        """Whether there are any words of this voice."""
+        return bool(self.own_turns(voice)) if SPEAKERS[voice] else self.notes is not None
 
     def own_turns(self, voice: Voice) -> list[int]:
         """Indexes of the turns of a voice, in order."""

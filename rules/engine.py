@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from rules.citation import may_cite
-from rules.compose import Scene, carriers, holds
+from rules.compose import Scene, Ways, holds, ways
 from rules.context import ContactContext, Span, Turn
 from rules.document import Voice
 from rules.events import Case, Channel, Interaction, Mode, Speaker
@@ -104,8 +104,8 @@ def _defaults(pack: Pack) -> dict[str, dict[str, Any]]:
     return found
 
 
-_Carried = tuple[Rule, frozenset[int] | None]
-"""A rule, and the `words` conditions without which it cannot hold."""
+_Carried = tuple[Rule, Ways]
+"""A rule, and in which ways it may hold."""
 
 
 def _rules_about(pack: Pack, interaction: Interaction) -> tuple[_Carried, ...]:
@@ -120,7 +120,7 @@ def _rules_about(pack: Pack, interaction: Interaction) -> tuple[_Carried, ...]:
     if key not in pack.memory:
         about = [rule for rule in pack.rules if _is_about(rule, interaction)]
         about.sort(key=lambda rule: isinstance(rule.when, FindingsCondition))
-        pack.memory[key] = tuple((rule, carriers(rule.when, pack.cues)) for rule in about)
+        pack.memory[key] = tuple((rule, ways(rule.when, pack.cues)) for rule in about)
     found: tuple[_Carried, ...] = pack.memory[key]
     return found
 
@@ -139,8 +139,8 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
     hearing = ledger.hearing(contact)
     found: list[Finding] = []
     unknown: list[str] = []
-    for rule, keys in _rules_about(ledger.pack, interaction):
-        if keys is not None and hearing.set_off.isdisjoint(keys):
+    for rule, possible in _rules_about(ledger.pack, interaction):
+        if not hearing.may_hold(possible):
             continue
         values = ledger.parameters[rule.id]
         if not _binds(rule, day) or values.get("enabled") is False:

@@ -14,7 +14,7 @@ _NEAR, _FAR, _AFTER = 12, 28, 24
 """Characters before a match in which a negation still governs it, or may; and after it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """A match in the normal form of its side: `words` are the spans of the words that matched."""
 

@@ -23,7 +23,7 @@ SHORT_WORD = 2
 UNLESS_REACH = 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hit:
     """A place or a fact where a condition holds; `order` sorts hits by time inside a contact."""
 
@@ -74,20 +74,35 @@ class Hearing:
         self._scans: dict[Voice, Scan | None] = {}
         self._hits: dict[int, tuple[Hit, ...]] = {}
         self._idioms: dict[Voice, tuple[tuple[int, int], ...]] = {}
+        self._open: dict[int, bool] = {}
 
     def _scan(self, voice: Voice) -> Scan | None:
         """What the automata set off in the words of a voice; None where it says nothing."""
         if voice not in self._scans:
-            side = self.document.side(voice)
-            found = self.pack.matchers[voice].scan(side.text, side.codes) if side.pieces else None
+            found = None
+            if self.document.speaks(voice):
+                side = self.document.side(voice)
+                found = self.pack.matchers[voice].scan(side.text, side.codes)
             self._scans[voice] = found
         return self._scans[voice]
 
     @cached_property
-    def set_off(self) -> frozenset[int]:
-        """The keys of the `words` conditions that may hold; no other one does."""
+    def _set_off(self) -> dict[int, Scan]:
+        """The scans that set off the `words` conditions that may hold, by key."""
         scans = filter(None, map(self._scan, Voice))
-        return frozenset(key for scan in scans for key in scan.set_off)
+        return {key: scan for scan in scans for key in scan.set_off}
+
+    def may_hold(self, possible: Sequence[frozenset[int]] | None) -> bool:
+        """Whether all `words` conditions of one of these sets may hold; None: nothing is needed."""
+        may_match = self._may_match
+        return possible is None or any(all(map(may_match, keys)) for keys in possible)
+
+    def _may_match(self, key: int) -> bool:
+        known = self._open.get(key)
+        if known is None:
+            scan = self._set_off.get(key)
+            known = self._open[key] = scan is not None and scan.may_match(key)
+        return known
 
     def matches(self, condition: WordsCondition) -> list[Match]:
         """All matches of a condition."""
@@ -98,7 +113,7 @@ class Hearing:
         """The places where a `words` condition holds, in order."""
         held = self._hits.get(condition.key)
         if held is None:
-            matches = self.matches(condition) if condition.key in self.set_off else ()
+            matches = self.matches(condition) if self._may_match(condition.key) else ()
             held = self._judged(condition, matches) if matches else ()
             self._hits[condition.key] = held
         return held

@@ -1,9 +1,10 @@
 """Find patterns in a text: regular expressions both ways from what the automata set off."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from rules.grammar import Builtin
 from rules.needs import needs_of
 from rules.numbers import is_builtin, masked, number_spans
 from rules.plausible import WRONG, Piece, allowed, plausible, spread
-from rules.seeds import Halves, Seed, Seeds, Sower
+from rules.seeds import LOOK, Halves, Lead, Sower
 from rules.sow import sow
 from rules.triggers import Trigger
 
@@ -20,7 +21,7 @@ MAX_HITS = 200
 """Hits of one pattern in one text after which it is no longer searched for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Match:
     """A pattern found: `start` and `end` in the normal form, words with their own spans."""
 
@@ -50,7 +51,7 @@ class Matcher:
 
         Both start and end with a turn break, and turns are parted by them.
         """
-        return Scan(self.patterns, text, codes, self.sower.seeds(text, codes))
+        return Scan(text, codes, self.sower)
 
 
 def sowed(patterns: Sequence[Compiled]) -> Sower:
@@ -64,29 +65,71 @@ def sowed(patterns: Sequence[Compiled]) -> Sower:
 class Scan:
     """What the automata set off in one text; patterns are searched for when they are asked for."""
 
-    def __init__(self, patterns: Sequence[Compiled], text: str, codes: str, seeds: Seeds) -> None:
+    def __init__(self, text: str, codes: str, sower: Sower) -> None:
         self._plain = _Field(text, codes, text, codes)
         self._masked: _Field | None = None
-        self._patterns, self._seeds = patterns, seeds
-        self._wanted: dict[int, list[int]] = {}
-        for n in seeds.patterns:
-            self._wanted.setdefault(patterns[n].condition, []).append(n)
+        self._sower, self._seeds = sower, sower.seeds(text, codes)
+        self._cores: dict[int, Iterator[_Core]] = {}
 
     @property
     def set_off(self) -> Collection[int]:
         """The conditions that may have matches; no other condition has any."""
-        return self._wanted.keys()
+        return self._seeds.conditions
+
+    def may_match(self, condition: int) -> bool:
+        """Whether all words of some pattern of the condition stand somewhere in their order."""
+        cores = self._reached(condition)
+        first = next(cores, None)
+        if first is not None:
+            self._cores[condition] = chain((first,), cores)
+        return first is not None
 
     def matches(self, condition: int) -> list[Match]:
         """The matches of a condition's patterns, by place and then by pattern."""
         found: list[Match] = []
-        for n in self._wanted.get(condition, ()):
-            pattern = self._patterns[n]
-            field = self._masked_field() if pattern.numeric else self._plain
-            reached = _follow(self._seeds.of(n), field, by_sound=pattern.may_sound)
-            if reached:
-                found += _Search(pattern, field).all_of(reached)
+        search: _Search | None = None
+        for core in self._reached(condition):
+            if search is None or search.pattern is not core.lead.pattern:
+                if search is not None:
+                    found += search.found.values()
+                pattern = core.lead.pattern
+                field = self._masked_field() if pattern.numeric else self._plain
+                search = _Search(pattern, field)
+            search.add(core)
+        if search is not None:
+            found += search.found.values()
+        del self._cores[condition]
         return sorted(found, key=_order) if len(found) > 1 else found
+
+    def _reached(self, condition: int) -> Iterator["_Core"]:
+        """The cores of a condition's patterns round which their other items stand."""
+        if condition not in self._cores:
+            self._cores[condition] = self._follow(condition)
+        return self._cores[condition]
+
+    def _follow(self, condition: int) -> Iterator["_Core"]:
+        """Read the expressions of each pattern both ways from its cores; most end here."""
+        sower, seeds, size = self._sower, self._seeds, self._plain.size
+        leads = sower.leads
+        for number, start, end, core, offset in seeds.of(condition):
+            lead = leads[core] or sower.lead(core)
+            if end == LOOK:
+                place = seeds.end(start, sower.trigger(number).code, stretch=not offset)
+                if place is None:
+                    continue
+                end = place  # noqa: PLW2901  now it is known
+            pattern, by_sound, after, before = lead
+            field = self._masked_field() if pattern.numeric else self._plain
+            later = earlier = None
+            if after is not None:
+                later = after.match(field.forward[by_sound], end)
+                if later is None:
+                    continue
+            if before is not None:
+                earlier = before.match(field.backward[by_sound], size - start)
+                if earlier is None:
+                    continue
+            yield _Core(start, end, sower.trigger(number), offset < 0, lead, later, earlier)
 
     def _masked_field(self) -> "_Field":
         if self._masked is None:
@@ -125,34 +168,24 @@ class _Reach(NamedTuple):
 
 
 class _Core(NamedTuple):
-    """A core in a text with what was found round it; `whole`: all of its trigger was found."""
+    """A core in a text, what set it off, and what was found after and before it.
+
+    `whole`: all of its trigger was found.
+    """
 
     start: int
     end: int
     trigger: Trigger
     whole: bool
-    reach: _Reach
+    lead: Lead
+    later: _Side
+    earlier: _Side
 
-
-def _follow(seeds: Sequence[Seed], field: _Field, *, by_sound: bool) -> list[_Core]:
-    """The seeds that the other items of their pattern follow and precede; most end here."""
-    forward, backward, size = field.forward[by_sound], field.backward[by_sound], field.size
-    found: list[_Core] = []
-    for start, end, lead, trigger, whole in seeds:
-        halves = lead.halves or lead.load()
-        after, before = halves
-        later = earlier = None
-        if after is not None:
-            later = after.match(forward, end)
-            if later is None:
-                continue
-        if before is not None:
-            earlier = before.match(backward, size - start)
-            if earlier is None:
-                continue
-        reach = _reached((start, end), halves, (later, earlier), size)
-        found.append(_Core(start, end, trigger, whole, reach))
-    return found
+    def reach(self, size: int) -> _Reach:
+        """How far the match reaches in a text of that size, and where its items stand."""
+        _, _, after, before = self.lead
+        found = self.later, self.earlier
+        return _reached((self.start, self.end), (after, before), found, size)
 
 
 def _reached(
@@ -179,20 +212,19 @@ class _Search:
         self.pattern, self.field = pattern, field
         self.found: dict[tuple[int, int], Match] = {}
 
-    def all_of(self, reached: Sequence[_Core]) -> list[Match]:
-        """All matches among cores with what was found round them."""
-        text = self.field.text
-        for start, end, trigger, whole, reach in reached:
-            if whole and trigger.latin and self.inside_latin(start, trigger.text):
-                continue
-            if len(self.found) >= MAX_HITS:
-                break
-            written = whole and not trigger.side and text[start:end] == trigger.text
-            if written and self.by_characters(start, end, trigger, reach):
-                continue
-            if self.pattern.may_sound:
-                self.by_sound(start, end, trigger, reach)
-        return list(self.found.values())
+    def add(self, core: _Core) -> None:
+        """Keep the match round a core, if it is one."""
+        start, end, trigger = core.start, core.end, core.trigger
+        if len(self.found) >= MAX_HITS or (
+            core.whole and trigger.latin and self.inside_latin(start, trigger.text)
+        ):
+            return
+        reach = core.reach(self.field.size)
+        written = core.whole and not trigger.side and self.field.text[start:end] == trigger.text
+        if written and self.by_characters(start, end, trigger, reach):
+            return
+        if self.pattern.may_sound:
+            self.by_sound(start, end, trigger, reach)
 
     def inside_latin(self, start: int, word: str) -> bool:
         """Whether Latin letters go on before or after a word of Latin letters."""

@@ -11,9 +11,9 @@ from rules.grammar import Builtin, Gap, Item, Words
 from rules.normalise import plain
 from rules.ordinary import TALK
 from rules.phonetic import encode, neighbours, readings, units_of
-from rules.plausible import LONG, NEAR, allowed, limit
+from rules.plausible import NEAR, allowed, limit
 
-NEEDS = 3
+NEEDS = 2
 """Words of a pattern that are looked for round a core, the rarest of them."""
 
 COMMON = 2.0
@@ -27,15 +27,13 @@ AnyInt = TypeVar("AnyInt", np.int32, np.int64)
 
 
 class Column(NamedTuple):
-    """One need of each core (kin -1: none): its side, and each window as rows of numbers.
+    """One need of each core (kin -1: none): its side, and its window as rows of numbers.
 
-    The rows: kins, lows, highs, whether commas may stand between. `same`: both windows are one.
+    The rows: kins, lows, highs, whether commas may stand between.
     """
 
     before: NDArray[np.bool_]
-    wide: Places
-    tight: Places
-    same: NDArray[np.bool_]
+    windows: Places
 
 
 class Needs(NamedTuple):
@@ -66,11 +64,10 @@ class Window(NamedTuple):
 
 
 class Need(NamedTuple):
-    """A word that must stand in the one window or in the other; `before` the core or after it."""
+    """A word that must begin in a window, `before` the core or after it."""
 
     before: bool
-    wide: Window
-    tight: Window
+    window: Window
 
 
 def needs_of(cores: Sequence[tuple[Compiled, int, int]]) -> Needs:
@@ -80,7 +77,7 @@ def needs_of(cores: Sequence[tuple[Compiled, int, int]]) -> Needs:
     begins = _Begins(kinship)
     rates = begins.rates()
     chosen = [_rarest(needs, rates) for needs in wanted]
-    used = [window.kin for needs in chosen for need in needs for window in need[1:]]
+    used = [need.window.kin for needs in chosen for need in needs]
     numbers = {kin: n for n, kin in enumerate(dict.fromkeys(used))}
     kept = np.array(list(numbers), dtype=np.int64)
     return Needs(
@@ -108,14 +105,14 @@ class _Kinship:
     def __len__(self) -> int:
         return len(self._held)
 
-    def kin(self, pattern: Compiled, item: Words, syllables: int, together: int) -> int:
+    def kin(self, pattern: Compiled, item: Words, syllables: int) -> int:
         """The kin of an item's words in a match of so many syllables.
 
-        `together` of them lie in one unbroken stretch with the word. Plausibility allows so much.
+        As many may be near ones as plausibility allows where all of them lie in one stretch.
         """
-        alone = not pattern.may_sound or (together == 1 and syllables < LONG)
+        alone = not pattern.may_sound or syllables == 1
         near = {
-            length: _near(pattern, item, length, syllables, together)
+            length: _near(pattern, item, length, syllables)
             for length in sorted({*map(len, item.words)})
         }
         key = item.words, alone, *near.values(), pattern.may_sound
@@ -137,12 +134,12 @@ class _Kinship:
                 self.pairs.append((kin, ord(code[0]), ord(code[1]), near))
 
 
-def _near(pattern: Compiled, item: Words, length: int, syllables: int, together: int) -> int:
+def _near(pattern: Compiled, item: Words, length: int, syllables: int) -> int:
     """How many syllables of a word of that length may be near ones."""
     if not pattern.may_sound or len(item.words) > WIDE:
         return 0
     most = allowed(syllables, 1, strong=pattern.style.strong)
-    return max(0, int(min(limit(length, together, syllables), most) / NEAR))
+    return max(0, int(min(limit(length, syllables, syllables), most) / NEAR))
 
 
 class _Begins:
@@ -238,25 +235,21 @@ def _needs_of(kinship: _Kinship, pattern: Compiled, first: int, last: int) -> It
 def _needs(
     kinship: _Kinship, pattern: Compiled, items: Sequence[Item], *, before: bool
 ) -> Iterator[Need]:
-    """The needs of one side; a word that touches the core may be heard less well than others."""
-    syllables, own = sum(map(_longest, pattern.items)), sum(map(_longest, items))
-    low = high = touching = 0
-    gapped = commas = False
+    """The needs of one side."""
+    syllables = sum(map(_longest, pattern.items))
+    low = high = 0
+    commas = False
     joint = True
     for item in items:
         if isinstance(item, Gap):
-            high, gapped, joint, commas = high + item.most, True, False, commas or item.soft
+            high, joint, commas = high + item.most, False, commas or item.soft
         if not isinstance(item, Words):
             continue
         high, commas, joint = high + joint, commas or joint, True
         if not item.optional:
-            loose = kinship.kin(pattern, item, syllables, syllables)
-            strict = kinship.kin(pattern, item, syllables, own) if gapped else loose
-            wide = _window(item, Window(strict, low, high, commas), before=before)
-            tight = _window(item, Window(loose, low, touching, commas), before=before)
-            yield Need(before, wide, wide if strict == loose else tight)
+            kin = kinship.kin(pattern, item, syllables)
+            yield Need(before, _window(item, Window(kin, low, high, commas), before=before))
         low, high = low + _shortest(item), high + _longest(item)
-        touching += _longest(item)
 
 
 def _window(item: Words, window: Window, *, before: bool) -> Window:
@@ -271,20 +264,19 @@ def _column(needs: Sequence[Sequence[Need]], numbers: Mapping[int, int]) -> Colu
     rows = []
     for found in needs:
         if not found:
-            rows.append((False, -1, 0, 0, 0, -1, 0, 0, 0))
+            rows.append((False, -1, 0, 0, 0))
             continue
-        ((before, *windows),) = found
-        one, other = ((numbers[w.kin], w.low, w.high, w.commas) for w in windows)
-        rows.append((before, *one, *other))
-    table = np.array(rows, dtype=np.int64).reshape(-1, 9)
-    wide, tight = table[:, 1:5].T.copy(), table[:, 5:].T.copy()
-    return Column(table[:, 0] > 0, wide, tight, (wide == tight).all(axis=0))
+        ((before, window),) = found
+        rows.append((before, numbers[window.kin], window.low, window.high, window.commas))
+    table = np.array(rows, dtype=np.int64).reshape(-1, 5)
+    return Column(table[:, 0] > 0, table[:, 1:].T.copy())
 
 
 def _rarest(needs: Sequence[Need], rates: Sequence[float]) -> list[Need]:
     """The needs that are least expected to be met by chance."""
 
     def expected(need: Need) -> float:
-        return (need.wide.high - need.wide.low + 1) * rates[need.wide.kin]
+        window = need.window
+        return (window.high - window.low + 1) * rates[window.kin]
 
     return sorted((need for need in needs if expected(need) < COMMON), key=expected)[:NEEDS]

@@ -1,11 +1,14 @@
 """Where patterns may stand in a text: what two passes of automata set off, damaged words too."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
+from operator import eq
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rules.compile import Compiled, Half
-from rules.likely import LOOK, Announced, Likely
 from rules.needs import Needs, Places
 from rules.normalise import BREAKS
 from rules.phonetic import distance
@@ -20,30 +23,48 @@ MAX_SEEDS = 5000
 FEW = 250
 """So many places are followed without asking first what stands round them."""
 
-BRIEF = 4000
 STRETCH = 1 << 13
 """Characters of a text that are gone through at once."""
+
+LOOK = -1
+"""Stands for the end of a damaged word, which only a closer look can tell."""
+
+SLIPS = 2
+"""Syllables of a word that may be off, if it is still to be heard."""
 
 Halves = tuple[Half | None, Half | None]
 
 
-class Lead:
-    """Where the search for a pattern starts: one core, and what stands after and before it."""
+class Lead(NamedTuple):
+    """How the search goes on from one core of a pattern: what must stand after and before it."""
 
-    __slots__ = ("_core", "_pattern", "halves")
-
-    def __init__(self, pattern: Compiled, first: int, last: int) -> None:
-        self._pattern, self._core = pattern, (first, last)
-        self.halves: Halves | None = None
-
-    def load(self) -> Halves:
-        """What must stand after and before the core, compiled when it is first asked for."""
-        self.halves = self._pattern.halves(*self._core, by_sound=self._pattern.may_sound)
-        return self.halves
+    pattern: Compiled
+    by_sound: bool
+    after: Half | None
+    before: Half | None
 
 
-Seed = tuple[int, int, Lead, Trigger, bool]
-"""Where a core starts and ends, what set it off, and whether all of the trigger was found."""
+class Announced(NamedTuple):
+    """Triggers announced in a text, a column each.
+
+    Their numbers, where they start, their cores, and their offsets: -1 where all of the trigger
+    was found.
+    """
+
+    triggers: Places
+    starts: Places
+    cores: Places
+    offsets: Places
+
+    def at(self, kept: NDArray[np.bool_] | Places) -> "Announced":
+        """Those of them."""
+        return Announced(*(column[kept] for column in self))
+
+
+Seed = tuple[int, int, int, int, int]
+"""A trigger's number, where it starts and ends (or `LOOK`), its core, and its offset."""
+
+_NOTHING = np.zeros(0, dtype=np.int64)
 
 
 def _found(
@@ -56,17 +77,17 @@ def _found(
     stretch = text[low : high + longest] if high < len(text) else text[low:]
     hits = passed.automaton.find_overlapping(stretch) if passed.automaton else ()
     if not hits:
-        nothing = np.zeros(0, dtype=np.int64)
-        return nothing, nothing, nothing
-    places, _, strings = np.array(hits).T
+        return _NOTHING, _NOTHING, _NOTHING
+    table = np.fromiter(chain.from_iterable(hits), dtype=np.int64, count=3 * len(hits))
+    places, strings = table[::3], table[2::3]
     if high < len(text):
         own = places < high - low
         places, strings = places[own], strings[own]
     counts = passed.counts[strings].astype(np.int64)
-    at = spread_out(passed.first[strings], counts)
+    at = spread_out(passed.first[strings].astype(np.int64), counts)
     offsets = passed.offsets[at].astype(np.int64)
-    triggers = passed.triggers[at].astype(np.int64)
-    return triggers, (places + low).repeat(counts) - np.maximum(offsets, 0), offsets
+    starts = (places + low).repeat(counts) - np.maximum(offsets, 0)
+    return passed.triggers[at].astype(np.int64), starts, offsets
 
 
 class Sower:
@@ -74,13 +95,14 @@ class Sower:
 
     def __init__(self, patterns: Sequence[Compiled], sown: Sown, needs: Needs) -> None:
         self.patterns, self.sown, self.needs = patterns, sown, needs
-        self.leads = [Lead(patterns[n], first, last) for n, first, last in sown.cores.tolist()]
+        self.leads: list[Lead | None] = [None] * len(sown.cores)
         self._triggers: dict[int, Trigger] = {}
         self._sizes = np.diff(sown.places).astype(np.int64)
         self._longest = int(self._sizes.max(initial=0))
         self._core_of = sown.core_of.astype(np.int64)
         self._pattern_of = sown.cores[:, 0].astype(np.int64)
-        self._likely = Likely(sown)
+        conditions = np.array([pattern.condition for pattern in patterns], dtype=np.int64)
+        self._condition_of = conditions[self._pattern_of]
         self._sieve = Sieve(needs)
 
     def trigger(self, n: int) -> Trigger:
@@ -98,29 +120,53 @@ class Sower:
             )
         return held
 
+    def lead(self, core: int) -> Lead:
+        """How the search goes on from a core, compiled when it is first asked for."""
+        held = self.leads[core]
+        if held is None:
+            number, first, last = self.sown.cores[core].tolist()
+            pattern = self.patterns[number]
+            by_sound = pattern.may_sound
+            halves = pattern.halves(first, last, by_sound=by_sound)
+            held = self.leads[core] = Lead(pattern, by_sound, *halves)
+        return held
+
     def seeds(self, text: str, codes: str) -> "Seeds":
-        """What the text sets off, by pattern.
+        """What the text sets off, by condition.
 
         A long text is gone through in stretches, so that no more is held at once than one of them
         sets off.
         """
-        heard = self._sieve.heard(text, codes) if len(text) > BRIEF else None
+        if len(text) <= STRETCH:
+            found = self._sifted(text, codes, self._announced(text, codes, 0), None)
+        else:
+            found = self._piecemeal(text, codes)
+        found = self._sorted(found)
+        ends = found.starts + self._sizes[found.triggers]
+        ends[found.offsets >= 0] = LOOK
+        rows = (found.triggers, found.starts, ends, found.cores, found.offsets)
+        return Seeds(self, codes, rows, self._condition_of[found.cores])
+
+    def _sorted(self, found: Announced) -> Announced:
+        """By pattern, and of each pattern no more than is followed."""
+        owners = self._pattern_of[found.cores]
+        order = owners.argsort(kind="stable")
+        if len(order) > MAX_SEEDS:
+            owners = owners[order]
+            order = order[np.arange(len(order)) - np.searchsorted(owners, owners) < MAX_SEEDS]
+        return found.at(order)
+
+    def _piecemeal(self, text: str, codes: str) -> Announced:
+        """The same for a long text: no more of each pattern than is followed."""
+        heard = self._sieve.heard(text, codes)
         held = np.zeros(len(self.patterns), dtype=np.int64)
         parts: list[Announced] = []
         for low in range(0, len(text), STRETCH):
             found = self._announced(text, codes, low)
             found = found.at(held[self._pattern_of[found.cores]] < MAX_SEEDS)
-            found = self._likely.of(text, codes, found)
-            if heard is None and len(found.starts) > FEW:
-                heard = self._sieve.heard(text, codes)
-            if heard is not None and len(found.starts):
-                found = found.at(self._passing(heard, found))
-            held += np.bincount(self._pattern_of[found.cores], minlength=len(held))
-            parts.append(found)
-        found = Announced(*map(np.concatenate, zip(*parts, strict=True)))
-        owners = self._pattern_of[found.cores]
-        order = owners.argsort(kind="stable")
-        return Seeds(self, codes, found.at(order), owners[order])
+            parts.append(self._sifted(text, codes, found, heard))
+            held += np.bincount(self._pattern_of[parts[-1].cores], minlength=len(held))
+        return Announced(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _announced(self, text: str, codes: str, low: int) -> Announced:
         """What the automata find in a stretch of the text."""
@@ -131,49 +177,46 @@ class Sower:
             strict=True,
         )
         triggers, starts, offsets = map(np.concatenate, passes)
-        ends, cores = starts + self._sizes[triggers], self._core_of[triggers]
-        return Announced(triggers, starts, ends, cores, offsets)
+        found = Announced(triggers, starts, self._core_of[triggers], offsets)
+        return found.at(starts >= 0) if len(starts) and starts.min() < 0 else found
 
-    def _passing(self, heard: Heard, found: Announced) -> Places:
+    def _sifted(self, text: str, codes: str, found: Announced, heard: Heard | None) -> Announced:
         """Those round which other words of the pattern may stand, too."""
+        if len(found.starts) <= FEW and (heard is None or not len(found.starts)):
+            return found
+        heard = heard or self._sieve.heard(text, codes)
         ends, slack = found.starts + self._sizes[found.triggers], 1 * (found.offsets >= 0)
-        return self._sieve.passing(heard, found.cores, found.starts, ends, slack)
+        return found.at(self._sieve.passing(heard, found.cores, found.starts, ends, slack))
 
 
 class Seeds:
-    """The places where patterns may stand in a text, put together pattern by pattern."""
+    """The places where patterns may stand in a text, by the conditions they are patterns of."""
 
-    def __init__(self, sower: Sower, codes: str, found: Announced, owners: Places) -> None:
+    def __init__(
+        self, sower: Sower, codes: str, rows: tuple[Places, ...], conditions: Places
+    ) -> None:
         self._sower, self._codes = sower, codes
-        self._columns = tuple(column.tolist() for column in found)
-        patterns, first, counts = np.unique(owners, return_index=True, return_counts=True)
-        spans = zip(first.tolist(), (first + counts).tolist(), strict=True)
-        self._places = dict(zip(patterns.tolist(), spans, strict=True))
+        self._columns = tuple(column.tolist() for column in rows)
+        borders = np.flatnonzero(conditions[1:] != conditions[:-1]) + 1
+        starts = [0, *borders.tolist()] if len(conditions) else []
+        ends = [*starts[1:], len(conditions)]
+        self._places = {
+            key: slice(first, last)
+            for key, first, last in zip(conditions[starts].tolist(), starts, ends, strict=False)
+        }
         self._ends: dict[tuple[int, str], int | None] = {}
 
     @property
-    def patterns(self) -> Collection[int]:
-        """The numbers of the patterns that may stand somewhere, in order."""
+    def conditions(self) -> Collection[int]:
+        """The conditions whose patterns may stand somewhere."""
         return self._places.keys()
 
-    def of(self, pattern: int) -> list[Seed]:
-        """The places of a pattern."""
-        first, last = self._places[pattern]
-        part = slice(first, min(last, first + MAX_SEEDS))
-        trigger_of, leads = self._sower.trigger, self._sower.leads
-        seeds: list[Seed] = []
-        rows = zip(*[column[part] for column in self._columns], strict=True)
-        for n, start, known, core, offset in rows:
-            trigger, end = trigger_of(n), known
-            if known == LOOK:
-                place = self._end(start, trigger.code, stretch=not offset)
-                if place is None:
-                    continue
-                end = place
-            seeds.append((start, end, leads[core], trigger, offset < 0))
-        return seeds
+    def of(self, condition: int) -> Iterator[Seed]:
+        """The places of a condition's patterns, pattern by pattern."""
+        part = self._places.get(condition, slice(0, 0))
+        return zip(*[column[part] for column in self._columns], strict=True)
 
-    def _end(self, start: int, code: str, *, stretch: bool) -> int | None:
+    def end(self, start: int, code: str, *, stretch: bool) -> int | None:
         """Where a damaged word ends, asked once, however many patterns hold the word."""
         key = start, code
         if key not in self._ends:
@@ -187,28 +230,17 @@ def damaged(codes: str, start: int, meant: str, *, stretch: bool) -> int | None:
     heard = codes[start : start + length]
     if heard == meant:
         return None
-    first, wrong = -1, 0
-    for at, (one, other) in enumerate(zip(heard, meant, strict=False)):
-        if one != other:
-            if first < 0:
-                first = at
-            wrong += 1
-            if wrong > 2:  # noqa: PLR2004
-                break
-    if len(heard) == length and wrong <= 2 and _near_enough(heard, meant, wrong):  # noqa: PLR2004
-        return None if _broken(heard, meant) else start + length
-    if length < STRETCHABLE or not stretch or first == 0:
+    wrong = [at for at, same in enumerate(map(eq, heard, meant)) if not same]
+    if len(heard) == length and len(wrong) <= SLIPS and _near_enough(heard, meant, len(wrong)):
+        broken = any(heard[at] in BREAKS for at in wrong)
+        return None if broken else start + length
+    if length < STRETCHABLE or not stretch or (wrong and not wrong[0]):
         return None
-    return _stretched(codes, start, meant, length if first < 0 else first)
+    return _stretched(codes, start, meant, wrong[0] if wrong else length)
 
 
 def _near_enough(heard: str, meant: str, wrong: int) -> bool:
     return wrong == 1 or sum(map(distance, heard, meant)) <= WRONG
-
-
-def _broken(heard: str, meant: str) -> bool:
-    """Whether a break stands where a syllable was meant."""
-    return any(a in BREAKS for a, b in zip(heard, meant, strict=True) if a != b)
 
 
 def _stretched(codes: str, start: int, meant: str, same: int) -> int | None:

@@ -93,21 +93,13 @@ class Sieve:
         """The same for so many places that the work on them fits into little memory."""
         kept = np.arange(len(core))
         for column in self._needs.columns:
-            asked = column.wide[0][core[kept]] >= 0
+            asked = column.windows[0][core[kept]] >= 0
             if not asked.any():
                 break
             at = kept[asked]
             of, before = core[at], column.before[core[at]]
             anchor = np.where(before, start[at], end[at])
-            found = _met(heard, column.wide.take(of, axis=1), before, anchor, slack[at])
-            again = (~found & ~column.same[of]).nonzero()[0]
-            found[again] = _met(
-                heard,
-                column.tight.take(of[again], axis=1),
-                before[again],
-                anchor[again],
-                slack[at[again]],
-            )
+            found = _met(heard, column.windows.take(of, axis=1), before, anchor, slack[at])
             asked[asked] = ~found
             kept = kept[~asked]
         return kept

@@ -154,8 +154,15 @@ def _wrong_numbers(context: ContactContext) -> _Bounds:
 def _listen(context: ContactContext, bounds: _Bounds, *, debtor: bool) -> None:
     """Note the first contact with each number in which the cue is heard from the party."""
     cue = context.arguments.get("cue")
-    for entry in timeline_of(context).entries if cue else ():
-        if entry.phone is None or entry.reach is Reach.GUARANTOR:
+    entries = timeline_of(context).entries
+    # What is heard in the last contact with a number binds nobody yet.
+    last = {entry.phone: entry.index for entry in entries}
+    for entry in entries if cue else ():
+        if (
+            entry.phone is None
+            or entry.reach is Reach.GUARANTOR
+            or last[entry.phone] == entry.index
+        ):
             continue
         spans = context.said(str(cue), entry.contact)
         if not spans:

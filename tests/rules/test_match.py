@@ -98,6 +98,27 @@ def test_ordinary_words_are_not_taken_for_others(pattern: str, text: str) -> Non
     assert find(pattern, text) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "may"),
+    [
+        pytest.param("上门给你泼油漆", True, id="all words"),
+        pytest.param("上门给你颇游戏", True, id="as heard"),
+        pytest.param("上门给你送合同", False, id="one of its words"),
+        pytest.param("油漆桶在那里，上门去看", False, id="words in another order"),
+    ],
+)
+def test_a_glance_rules_patterns_out_and_loses_no_match(text: str, *, may: bool) -> None:
+    (items,) = parse_pattern("上门 .. 泼油漆", LEXICON)
+    normal = normalise(f"{TURN_JOINT}{text}{TURN_JOINT}")[0]
+    scan = Matcher([Compiled(0, 0, items)]).scan(normal, encode(normal))
+
+    assert scan.may_match(0) is may
+    assert scan.may_match(0) is may
+    found = scan.matches(0)
+    assert bool(found) is may
+    assert found == scan.matches(0)
+
+
 def test_sound_can_be_switched_off_and_made_stronger() -> None:
     assert find("让你坐牢", "让你做牢", phonetic=False) == []
     assert find("录音", "本次通话路音", strong=True)
