@@ -65,7 +65,7 @@ def test_the_commands_and_settings_of_the_page_exist() -> None:
     from service.config import Settings
 
     commands = get_command(app)
-    for group, verbs in re.findall(r"`hegui ([a-z]+) ([a-z|]+)", PAGE):
+    for group, verbs in re.findall(r"`hegui ([a-z]+) ([a-z|-]+)", PAGE):
         known = commands.commands[group].commands  # type: ignore[attr-defined]
         assert set(verbs.split("|")) <= set(known), group
     settings = {f"HEGUI_{name.upper()}" for name in Settings.model_fields}

@@ -181,6 +181,7 @@ def _purge(database: Database, *names: str) -> None:
         )
 
 
+@pytest.mark.asvs("14.2.7")
 def test_erasure_takes_what_people_wrote_and_their_files_and_leaves_what_they_decided(
     database: Database, client: TestClient, lender: Lender, agency: Sender, told: None
 ) -> None:

@@ -7,6 +7,7 @@ import re
 import stat
 from pathlib import Path
 
+import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner, Result
 
@@ -46,6 +47,7 @@ def test_data_keys_are_listed_rotated_and_sealed_anew(
     assert len(base64.b64decode(master)) == 32
 
 
+@pytest.mark.asvs("11.2.2")
 def test_recordings_of_earlier_releases_are_sealed_and_what_is_wrong_is_named(
     client: TestClient, lender: Lender, agency: Sender, tmp_path: Path
 ) -> None:

@@ -176,6 +176,7 @@ def spoken(
         act(client, reader, f"{item}/reading", body, expect=201)
 
 
+@pytest.mark.asvs("11.3.2", "13.3.1", "14.2.4")
 def test_a_copy_of_database_and_store_holds_no_secret_no_voice_and_no_free_text(
     client: TestClient,
     lender: Lender,
@@ -195,6 +196,7 @@ def test_a_copy_of_database_and_store_holds_no_secret_no_voice_and_no_free_text(
     assert b"marked bytes" not in stored
 
 
+@pytest.mark.asvs("11.3.2", "14.2.4")
 def test_what_was_heard_lies_sealed_and_is_read_as_it_was_heard(
     client: TestClient, lender: Lender, agency: Sender, database: Database
 ) -> None:
@@ -214,6 +216,7 @@ def test_what_was_heard_lies_sealed_and_is_read_as_it_was_heard(
     assert (shown["text"], shown["start"]) == (SAID, 0.1)
 
 
+@pytest.mark.asvs("11.3.3")
 def test_a_transcript_of_an_earlier_release_is_sealed_without_a_mark_in_the_ledger(
     client: TestClient, lender: Lender, agency: Sender, database: Database
 ) -> None:
@@ -251,6 +254,7 @@ def test_a_transcript_of_an_earlier_release_is_sealed_without_a_mark_in_the_ledg
     assert (first.source, first.code) == ("transcript", "row_changed")
 
 
+@pytest.mark.asvs("11.2.2")
 def test_what_earlier_releases_wrote_is_read_and_sealed_by_the_reseal(
     client: TestClient,
     lender: Lender,
@@ -290,6 +294,7 @@ def test_what_earlier_releases_wrote_is_read_and_sealed_by_the_reseal(
                     assert opened(row, column) == text
 
 
+@pytest.mark.asvs("13.2.2")
 def test_a_decision_keeps_what_was_decided_and_its_reason(
     client: TestClient, lender: Lender, database: Database, spoken: None
 ) -> None:

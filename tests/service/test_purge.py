@@ -59,6 +59,7 @@ def expired(client: TestClient, lender: Lender, agency: Sender) -> list[str]:
     ]
 
 
+@pytest.mark.asvs("14.2.7")
 def test_a_recording_goes_only_after_list_wait_and_second_check(
     lender: Lender, expired: list[str], database: Database
 ) -> None:

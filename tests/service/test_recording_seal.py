@@ -51,6 +51,7 @@ AUDIO = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(6000))  # thr
 NAME = hashlib.sha256(AUDIO).hexdigest()
 
 
+@pytest.mark.asvs("11.3.2")
 @pytest.mark.parametrize("length", TINK)
 def test_what_tink_sealed_is_opened(length: int) -> None:
     sealed = b64decode(TINK[length])
@@ -78,6 +79,7 @@ def _open(sealed: bytes, first: int, last: int, segment: int) -> bytes:
     return b"".join(opener.open(pieces, first, last))
 
 
+@pytest.mark.asvs("11.3.3")
 @given(
     st.integers(1, 700), st.integers(1, 300), st.integers(64, 200), st.data()
 )  # fmt: skip
@@ -120,6 +122,7 @@ def _read(lender: Lender, *span: Any, name: str = NAME) -> bytes:
     return b"".join(store().read(lender.id, name, *span))
 
 
+@pytest.mark.asvs("11.3.2", "14.2.4")
 def test_a_stored_recording_is_sealed_and_any_part_of_it_is_read(lender: Lender) -> None:
     assert _put(lender).fresh
     file = _file(lender)
@@ -146,6 +149,7 @@ def test_an_empty_recording_is_sealed_too(lender: Lender) -> None:
     assert _file(lender, name).stat().st_size == HEAD_BYTES + 16
 
 
+@pytest.mark.asvs("11.3.3")
 def test_an_object_opens_in_its_own_place_only(lender: Lender) -> None:
     other, content = make_tenant(), b"another recording" * 5000
     name = hashlib.sha256(content).hexdigest()
@@ -205,6 +209,7 @@ def test_bytes_that_are_not_those_of_their_name_are_not_sealed(lender: Lender) -
     assert [path.name for path in file.parent.iterdir()] == [NAME]
 
 
+@pytest.mark.asvs("11.2.2", "13.3.4")
 def test_a_new_data_key_seals_the_recordings_keys_anew_and_leaves_the_objects(
     lender: Lender, database: Database
 ) -> None:
@@ -244,6 +249,7 @@ def _note(database: Database, lender: Lender) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.asvs("2.3.2")
 def test_the_database_keeps_a_key_as_long_as_its_recording(
     lender: Lender, database: Database
 ) -> None:

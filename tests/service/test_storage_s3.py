@@ -177,6 +177,7 @@ def test_the_service_keeps_its_recordings_in_the_bucket(
     assert client.get("/v1/health").json()["retention"]["state"] == "unproven"
 
 
+@pytest.mark.asvs("11.3.2")
 @pytest.mark.parametrize("bucket", ["locking", "versioning"])
 def test_a_plain_version_is_sealed_beside_its_lock_and_goes_when_it_may(
     server: str, lender: Lender, bucket: str

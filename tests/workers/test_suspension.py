@@ -27,6 +27,7 @@ def outcomes(database: Database) -> dict[str, str | None]:
     return dict(found)
 
 
+@pytest.mark.asvs("8.3.2")
 def test_jobs_of_a_suspended_lender_wait_and_are_done_after_it_is_resumed(
     client: TestClient,
     lender: Lender,
@@ -68,6 +69,7 @@ def test_jobs_of_a_suspended_lender_wait_and_are_done_after_it_is_resumed(
     assert len(receiver.requests) == 2
 
 
+@pytest.mark.asvs("8.3.2")
 def test_jobs_of_a_removed_lender_end_and_it_is_not_resumed(
     client: TestClient,
     lender: Lender,
