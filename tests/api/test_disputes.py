@@ -42,7 +42,7 @@ def quality(lender: Lender, agency: Sender) -> Auth:
 def threat(
     client: TestClient, lender: Lender, agency: Sender, run_jobs: Callable[[], None]
 ) -> dict[str, Any]:
-    send_threat(client, agency, text="张三，明天给你做法事。电话13912345678。")
+    send_threat(client, agency, text="张三，明天去你家烧纸。电话13912345678。")
     run_jobs()
     found: dict[str, Any] = findings(client, lender.auth, rule="THR-02")[0]
     return found
@@ -268,6 +268,6 @@ def test_an_upheld_dispute_becomes_a_test_that_fails_until_the_rule_is_mended(
 
     for file in pack.glob("*.yaml"):  # the rule is mended: it knows these words no more
         text = file.read_text("utf-8")
-        file.write_text(text.replace("|做法事)", ")"), "utf-8")
+        file.write_text(text.replace("(烧纸|", "("), "utf-8")
     mended = run.invoke(app, ["rules", "near-misses", str(folder), "--pack", str(pack)])
     assert (mended.exit_code, mended.stdout) == (0, "1 near misses, 0 still reported\n")

@@ -297,7 +297,7 @@ def test_every_order_of_arrival_gives_the_same_verdicts_around_a_demotion(
             )
     for number in order:
         started = f"2026-06-03T{11 + number}:00:00+08:00"
-        own = {"interaction_id": f"S-{number}", "started_at": started, "text": "明天给你做法事。"}
+        own = {"interaction_id": f"S-{number}", "started_at": started, "text": "明天去你家烧纸。"}
         send_threat(client, agency, 1, **own)
         run_jobs()
 
