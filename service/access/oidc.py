@@ -42,7 +42,7 @@ from service.errors import (
     UnavailableError,
 )
 from service.models import Actor, Scope
-from service.privacy.sealing import seal, unseal
+from service.privacy.sealing import about_field, seal, unseal
 
 BROWSER_COOKIE = "__Host-hegui-oidc"
 CALLBACK = "/v1/oidc/callback"
@@ -120,7 +120,7 @@ def _refuse_wish(wish: ProviderWish) -> None:
 
 
 def _about(tenant_id: UUID) -> bytes:
-    return f"hegui/1|{tenant_id}|oidc_provider".encode()
+    return about_field(tenant_id, "oidc_provider", "", "client_secret")
 
 
 def find_provider(session: Session) -> OidcProvider | None:

@@ -34,6 +34,7 @@ class Field:
 
 SEALED_FIELDS = (
     Field("recording_key", ("sha256", "id"), "sealed", is_text=False),
+    Field("oidc_provider", (), "client_secret", is_text=False),
     Field("transcript", ("interaction_id",), "sealed_segments", is_text=False),
     Field("transcript", ("interaction_id",), "sealed_words", is_text=False),
     Field("transcript_piece", ("interaction_id", "position"), "sealed", is_text=False),
@@ -69,16 +70,16 @@ def reseal_fields(session: Session, *, tenant_id: UUID) -> int:
 
 
 def _reseal(session: Session, field: Field, tenant_id: UUID, current: UUID) -> int:
-    column, names = field.column, ", ".join(field.key)
+    column, names = field.column, ", ".join((*field.key, field.column))
     is_there = f"and {column} <> ''" if field.is_text else f"and {column} is not null"
     stale = text(
-        f"select {names}, {column} from {field.table} where tenant_id = :tenant"  # noqa: S608  fixed words
+        f"select {names} from {field.table} where tenant_id = :tenant"  # noqa: S608  fixed words
         f" {is_there} and {field.key_id} is distinct from :key limit {_BATCH}"
     )
-    wanted = " and ".join(f"{name} = :{name}" for name in field.key)
+    wanted = "".join(f"{name} = :{name} and " for name in field.key)
     renew = text(
         f"update {field.table} set {column} = :after_ where tenant_id = :tenant"  # noqa: S608  fixed words
-        f" and {wanted} and {column} = :before_"
+        f" and {wanted} {column} = :before_"
     )
     run, count = session.connection().execute, 0
     for *key, before in run(stale, {"tenant": tenant_id, "key": current.bytes}).all():

@@ -4,7 +4,10 @@ What is not promised (docs/security.md) is named here too: the quotes of finding
 """
 
 import hashlib
+import re
+from base64 import b64decode
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -14,6 +17,7 @@ from sqlmodel import SQLModel, select
 from starlette.testclient import TestClient
 
 from rules.events import Segment, Speaker
+from service.access.oidc import ProviderWish, find_provider, set_provider
 from service.clock import now
 from service.config import settings
 from service.db import tenant_session
@@ -29,6 +33,7 @@ from service.models import (
     WebhookSource,
 )
 from service.people.models import DisputeRow, ReviewRow
+from service.privacy import data_keys, sealing
 from service.privacy.resealing import reseal_fields
 from service.privacy.sealed_fields import MARK, open_text, opened, seal_text
 from service.privacy.sealed_words import open_piece, segments_of, words_of
@@ -295,6 +300,46 @@ def test_what_earlier_releases_wrote_is_read_and_sealed_by_the_reseal(
 
 
 @pytest.mark.asvs("13.2.2")
+def test_after_rotation_and_reseal_nothing_anywhere_names_the_old_key(
+    client: TestClient,
+    lender: Lender,
+    agency: Sender,
+    database: Database,
+    webhook: dict[str, str],
+    spoken: None,
+) -> None:
+    begin_hearing(client, lender, agency)
+    wish = ProviderWish("https://login.example", "hegui", "client secret of the lender")
+    with tenant_session(lender.id) as session:
+        set_provider(session, lender.id, wish, by="test")
+        old = sealing.load_keys(lender.id).current
+        data_keys.rotate_key(session, tenant_id=lender.id, by="test")
+    sealing.forget_keys()
+    counts: list[int] = []
+    while not counts or counts[-1]:
+        with tenant_session(lender.id) as session:
+            counts.append(reseal_fields(session, tenant_id=lender.id))
+    with tenant_session(lender.id) as session:
+        assert data_keys.reseal(session, tenant_id=lender.id).after is None
+
+    held = dump(database)
+
+    texts = [b64decode(found).hex() for found in re.findall(r"hegui/sealed/1:([^\",)]+)", held)]
+    assert len(texts) >= 10
+    assert sum(counts) >= len(texts)
+    assert [place for place in (held, *texts) if old.hex in place] == []
+    with tenant_session(lender.id) as session:
+        before = now() + timedelta(seconds=1)
+        dropped = data_keys.drop_unused(session, tenant_id=lender.id, before=before, by="test")
+        provider = find_provider(session)
+    assert dropped == 1
+    sealing.forget_keys()
+    assert provider is not None
+    about = sealing.about_field(lender.id, "oidc_provider", "", "client_secret")
+    opened_secret = sealing.unseal(lender.id, provider.client_secret, about)
+    assert opened_secret == b"client secret of the lender"
+
+
 def test_a_decision_keeps_what_was_decided_and_its_reason(
     client: TestClient, lender: Lender, database: Database, spoken: None
 ) -> None:
