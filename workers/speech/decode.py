@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -26,6 +27,8 @@ BLOCK_SECONDS = 60
 # How far the lengths may lie apart: a second, or this share of what was declared.
 TOLERANCE_SECONDS = 1.0
 TOLERANCE_SHARE = 0.02
+# A process decodes no more than so many files at once, for the memory; others wait.
+_DECODERS = threading.BoundedSemaphore(4)
 # How accepted formats begin: bytes, and where they stand.
 BEGINNINGS = (
     *((b"WAVE", 8), (b"riff", 0), (b"fLaC", 0), (b"OggS", 0), (b"ID3", 0), (b"#!AMR", 0)),
@@ -161,7 +164,7 @@ def _run_child(path: Path, sink: int, limits: Limits) -> dict[str, Any]:
     script = Path(__file__).with_name("decoder.py")
     # -I keeps the child from reading the working folder and PYTHON* variables.
     command = [sys.executable, "-I", str(script), str(sink), limits.for_child()]
-    with path.open("rb") as source:
+    with path.open("rb") as source, _DECODERS:
         try:
             done = subprocess.run(  # noqa: S603  our own interpreter and script
                 command,

@@ -123,9 +123,22 @@ class FasterWhisper(WhisperReader):
     def align(
         self, features: Any, texts: Sequence[Sequence[int]], frames: Sequence[int]
     ) -> list[Timing]:
-        """Follow each text through its clip by the attention of the heads that track words."""
+        """Follow each text through its clip by the attention of the heads that track words.
+
+        Texts of a batch would be padded to the longest of them, and rounding then shows in the
+        8-bit integers. One by one costs a processor no more: each text is many rows by itself.
+        """
         known = [self._vocabulary.known(text) for text in texts]
-        found = self._model.align(features, self._opening, known, list(frames))
+        if self._model.device == "cuda":
+            found = self._model.align(features, self._opening, known, list(frames))
+        else:
+            found = [
+                timed
+                for place, text in enumerate(known)
+                for timed in self._model.align(
+                    self.pick(features, [place]), self._opening, [text], [frames[place]]
+                )
+            ]
         timings = []
         for each in found:
             steps = np.array([step for step, _ in each.alignments])
