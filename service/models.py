@@ -31,10 +31,8 @@ from service.evidence.ledger_models import (
     LedgerPost,
     LedgerSalt,
 )
-from service.keeping.completeness_models import (
-    CallList,  # with it all tables of its module are known
-)
-from service.keeping.manifest_models import UploadManifest  # and all tables of its module
+from service.keeping.completeness_models import CallList  # and all tables of its module
+from service.keeping.manifest_models import CAMPAIGN_INDEX, UploadManifest  # and its rows
 from service.keeping.retention_models import HoldRow  # with it all tables of its module are known
 from service.people.models import ReviewRow  # with it all tables of its module are known
 from service.privacy.models import DataKey  # with it all tables of its module are known
@@ -182,12 +180,7 @@ class EventRow(SQLModel, table=True):
         to_fenced("agency", "agency_id"),
         Index(None, "tenant_id", "case_id"),
         Index(None, "tenant_id", "written_xid"),
-        Index(
-            "event_campaign_idx",
-            "tenant_id",
-            text("(body #>> '{data,campaign}')"),
-            postgresql_where=text("body #>> '{data,campaign}' is not null"),
-        ),
+        CAMPAIGN_INDEX,
     )
 
     tenant_id: UUID = Field(primary_key=True)

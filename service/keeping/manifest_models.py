@@ -3,11 +3,19 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from service.clock import now
 from service.columns import MOMENT, TEXT, to_fenced
+
+# Of events, by the campaign that they name; few name one.
+CAMPAIGN_INDEX = Index(
+    "event_campaign_idx",
+    "tenant_id",
+    text("(body #>> '{data,campaign}')"),
+    postgresql_where=text("body #>> '{data,campaign}' is not null"),
+)
 
 
 class UploadManifest(SQLModel, table=True):

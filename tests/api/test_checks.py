@@ -173,7 +173,8 @@ def test_the_contacts_of_a_manifest_are_read_in_pages(client: TestClient, agency
     names = [f"S-{number}" for number in range(5)]
     manifest = put(client, agency, names).json()["id"]
 
-    seen, after = [], ""
+    seen: list[str] = []
+    after: str | None = ""
     while after is not None:
         path = f"/v1/manifests/{manifest}/interactions?limit=2&after={after}"
         page = client.get(path, headers=agency.auth).json()
