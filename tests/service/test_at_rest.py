@@ -299,7 +299,6 @@ def test_what_earlier_releases_wrote_is_read_and_sealed_by_the_reseal(
                     assert opened(row, column) == text
 
 
-@pytest.mark.asvs("13.2.2")
 def test_after_rotation_and_reseal_nothing_anywhere_names_the_old_key(
     client: TestClient,
     lender: Lender,
@@ -340,6 +339,7 @@ def test_after_rotation_and_reseal_nothing_anywhere_names_the_old_key(
     assert opened_secret == b"client secret of the lender"
 
 
+@pytest.mark.asvs("13.2.2")
 def test_a_decision_keeps_what_was_decided_and_its_reason(
     client: TestClient, lender: Lender, database: Database, spoken: None
 ) -> None:
