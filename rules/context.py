@@ -13,7 +13,7 @@ class Span:
     """A stretch of one segment's raw text: segments and characters count from 0, end exclusive.
 
     In a message or letter (`text`) and in a visit's notes the segment is 0. Nobody changes one; it
-    is not frozen because frozen objects take four times as long to make.
+    is not frozen because frozen objects take seven times as long to make.
     """
 
     segment: int
