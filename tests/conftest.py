@@ -25,6 +25,7 @@ from service.keeping.storage import store
 from service.privacy import sealing
 from service.privacy.master_key import master_keys
 from service.provision import migrate
+from tests.direct import DirectClient
 from tests.factories import Lender, Sender, make_agency, make_tenant
 
 hypothesis_settings.register_profile(
@@ -110,7 +111,7 @@ def clean(sweeper: Any) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def api(database: Database) -> Iterator[TestClient]:
     """Run the real application, in this process."""
-    with TestClient(create_app()) as client:
+    with DirectClient(create_app()) as client:
         yield client
 
 
