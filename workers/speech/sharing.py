@@ -96,7 +96,8 @@ class Sharing(Generic[Item, Found]):
         """Take the wish whose turn it is, and those of its kind that come next."""
         self._waiting.sort(key=lambda wish: wish.turn)
         first = self._waiting[0]
-        self._turn = max(self._turn, first.turn)
+        # Time goes on with each batch, so that whoever comes anew comes after who has waited.
+        self._turn = max(self._turn, first.turn) + 1
         batch: list[Wish[Item, Found]] = []
         weight = 0.0
         for wish in self._waiting:
