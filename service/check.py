@@ -26,7 +26,7 @@ from service.models import (
 )
 from service.parameters import DEFAULTS, Setting, in_force, list_settings
 from service.people import watch
-from service.work import LEASE, MAX_TRIES, LostLeaseError, backoff, free, is_free
+from service.work import LEASE, MAX_TRIES, LostLeaseError, backoff, is_free
 
 # Their evidence is still on its way: they keep their place in the history and get no verdict yet.
 OPEN = frozenset(
@@ -69,18 +69,17 @@ def load_case(
     """Claim a case that is behind and read everything known of it; None where nothing is to do.
 
     A case whose checks have died too often is set aside: its unchecked contacts become `error`.
+    The case is locked before it is looked at: an event that is being stored at this moment may
+    have found this very job waiting, and so have added none of its own.
     """
-    found = session.exec(
-        select(CollectionCase).where(col(CollectionCase.id) == case_uuid)
-    ).one_or_none()
-    if found is None or found.checked >= found.wanted or not is_free(found.lease_until, now):
+    case = _found_locked(session, case_uuid)
+    if case is None or case.checked >= case.wanted or not is_free(case.lease_until, now):
         return None
-    if found.tries >= MAX_TRIES:
-        _set_aside(session, found, now=now)
+    if case.tries >= MAX_TRIES:
+        _set_aside(session, case, now=now)
         return None
-    case = _claim(session, case_uuid, now=now)
-    if case is None:
-        return None
+    case.attempt, case.tries, case.lease_until = case.attempt + 1, case.tries + 1, now + LEASE
+    session.flush()
     rows = list_interactions(session, case.case_id)
     return CaseWork(
         tenant_id=tenant_id,
@@ -144,28 +143,19 @@ def findings_digest(findings: Iterable[Finding]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _claim(session: Session, case_uuid: UUID, *, now: datetime) -> CollectionCase | None:
-    return session.scalars(
-        update(CollectionCase)
-        .where(
-            col(CollectionCase.id) == case_uuid,
-            col(CollectionCase.checked) < col(CollectionCase.wanted),
-            free(CollectionCase.lease_until, now),
-        )
-        .values(
-            attempt=col(CollectionCase.attempt) + 1,
-            tries=col(CollectionCase.tries) + 1,
-            lease_until=now + LEASE,
-        )
-        .returning(CollectionCase)
+def _found_locked(session: Session, case_uuid: UUID) -> CollectionCase | None:
+    return session.exec(
+        select(CollectionCase)
+        .where(col(CollectionCase.id) == case_uuid)
+        .with_for_update()
         .execution_options(populate_existing=True)
     ).one_or_none()
 
 
 def _locked(session: Session, case_uuid: UUID) -> CollectionCase:
-    return session.exec(
-        select(CollectionCase).where(col(CollectionCase.id) == case_uuid).with_for_update()
-    ).one()
+    case = _found_locked(session, case_uuid)
+    assert case is not None
+    return case
 
 
 def _held(row: InteractionRow) -> Held:
@@ -358,12 +348,9 @@ def _set_aside(session: Session, case: CollectionCase, *, now: datetime) -> None
 
     Verdicts it has already stay: one bad event must not take away what was found before it.
     """
-    locked = _locked(session, case.id)
-    if locked.attempt != case.attempt or locked.checked >= locked.wanted:
-        return
     reason = f"set_aside: its check was cut short {MAX_TRIES} times"
-    locked.checked, locked.tries, locked.lease_until = locked.wanted, 0, None
-    locked.attempt += 1
+    case.checked, case.tries, case.lease_until = case.wanted, 0, None
+    case.attempt += 1
     session.flush()
     for row in list_interactions(session, case.case_id).values():
         if row.verdict_id is not None or row.state in {state.value for state in OPEN}:

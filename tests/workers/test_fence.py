@@ -1,7 +1,9 @@
 """Work that is cut short is taken up again, and only the one who holds it may store a result."""
 
 import hashlib
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID
 
@@ -42,6 +44,7 @@ from tests.receiver import Receiver
 from tests.workers.texts import LAWFUL
 from workers.reconcile import reconcile, reconcile_tenant
 
+WAITING = "select 1 from pg_stat_activity where wait_event_type = 'Lock'"
 JUNK = b"this is a letter and not a recording" * 20
 
 
@@ -330,3 +333,30 @@ def test_ids_of_another_lender_lead_nowhere(
     other = UUID(int=7)
     with tenant_session(other) as session:
         assert load_case(session, tenant_id=other, case_uuid=case_uuid, now=now()) is None
+
+
+def test_a_check_waits_for_the_event_that_found_its_job_waiting(
+    client: TestClient,
+    lender: Lender,
+    agency: Sender,
+    database: Database,
+    run_jobs: Callable[[], None],
+) -> None:
+    post_event(client, agency, make_case())
+    run_jobs()
+
+    def check() -> int | None:
+        with tenant_session(lender.id) as session:
+            case = session.exec(select(CollectionCase)).one()
+            work = load_case(session, tenant_id=lender.id, case_uuid=case.id, now=now())
+            return None if work is None else work.wanted
+
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(database.app_url) as storing:
+        storing.execute("select set_config('app.tenant_id', %s, true)", [str(lender.id)])
+        storing.execute("update collection_case set wanted = wanted + 1")
+        found = pool.submit(check)
+        while not found.done() and not storing.execute(WAITING).fetchone():
+            time.sleep(0.01)
+        storing.commit()
+
+        assert found.result(10) == 2
