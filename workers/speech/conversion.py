@@ -124,10 +124,10 @@ def _narrow_config(folder: Path, kept: Sequence[int]) -> bytes:
         config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise ConversionError("the folder holds no readable config.json") from error
-    places = {token: place for place, token in enumerate(kept)}
+    places = {word: place for place, word in enumerate(kept)}
     for name in TOKENS_OF_CONFIG:
         if name in config:
-            config[name] = [places[token] for token in config[name] if token in places]
+            config[name] = [places[word] for word in config[name] if word in places]
     return json.dumps(config).encode()
 
 
