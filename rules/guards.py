@@ -1,5 +1,6 @@
 """What clears a match: denial, question, report, teaching, advice, other target, word border."""
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,8 +8,10 @@ from functools import cache
 
 import rjieba
 
+from rules.manner import blunt, kind_words
 from rules.normalise import BREAKS, HARD, SOFT, TURN
 from rules.phonetic import encode
+from rules.talked_about import SPOKEN_OF_AFTER, SPOKEN_OF_BEFORE
 
 _NEAR, _FAR, _AFTER = 12, 28, 24
 """Characters before a match in which a negation still governs it, or may; and after it."""
@@ -125,12 +128,26 @@ def negated(place: Place) -> str | None:
             before,
         ):
             return _reason("denied", found[0], place)
+    if inner := _inner_denial(place):
+        return _reason("denied", inner, place)
     far = _back(place, _FAR, HARD + TURN)
     if found_text := _governing(place, far):
         return _reason("denied", found_text, place)
     after = _search(_DENIED_AFTER, place, place.end, sentence)
     if after and not re.search(f"{_OWN_WILL}|{_TURNING}", after):
         return _reason("denied", after, place)
+    return None
+
+
+_INNER = re.compile("(?:并?不是|并不|不会|绝不|从不|不再|并没有|不用|不必|不需要|没人|无需)$")
+
+
+def _inner_denial(place: Place) -> str | None:
+    """A denial between two words of the match, right before the second: 罚息不是翻倍."""
+    for (_, end), (start, _) in itertools.pairwise(sorted(place.words)):
+        found = _INNER.search(place.text[end:start])
+        if found and place.text[start] not in "有还":  # 不是还有额度吗
+            return found[0]
     return None
 
 
@@ -145,9 +162,8 @@ def _governing(place: Place, low: int) -> str | None:
     ]
     for start, end in sorted(set(spans), reverse=True):
         between = place.text[end : place.start]
-        around = place.text[max(low, start - 4) : min(end + 2, place.start)]
         listing = between.count(SOFT)
-        if re.search(_TURNING, between) or _blocked(around, place.text[start:end]):
+        if re.search(_TURNING, between) or _blocked(place, low, start, end):
             continue
         strong = re.search(
             "绝|决|禁止|杜绝|不得|不允许|从不|从来|不准|不许|不会", place.text[start:end]
@@ -159,10 +175,12 @@ def _governing(place: Place, low: int) -> str | None:
     return None
 
 
-def _blocked(around: str, denial: str) -> bool:
-    return any(
-        denial in found[0] or found[0] in around for found in re.finditer(_NO_DENIAL, around)
-    )
+def _blocked(place: Place, low: int, start: int, end: int) -> bool:
+    """Whether words on the denial unmake it; 能不能 does so to its own 不能 only (能不能不让…)."""
+    by_characters, _ = _compiled(_NO_DENIAL)
+    near = by_characters.finditer(place.text, max(low, start - 4), min(end + 2, place.start))
+    asking = {"会不会", "能不能", "是不是", "可不可以", "有没有"}
+    return any(found[0] not in asking or found.end() > start for found in near)
 
 
 def _reason(kind: str, words: str, place: Place) -> str:
@@ -178,6 +196,8 @@ _QUESTION_END = (
     "^[^。\n]{0,10}?(?:吗|呢|么|没有|对吧|是吧|是不是|不|嘛|谁|哪)?(?:，(?:是吗|对"
     "吗|是吧|对吧|是不是))?。"
 )
+_OF_COURTS = "公安|法院|警|立案|判|起诉|仲裁|传票"
+_PLAIN_QUESTION = "^了?(?:吗|没有|没|了没)(?:，|。|$)"
 _DARE = "信不信|怕不怕|想不想|要不要我|是不是想|你想|您想|你是不是要|想让|逼我|非要|敢不敢|怎么样"
 
 
@@ -187,6 +207,9 @@ def question(place: Place) -> str | None:
     before = place.text[low : place.start]
     if re.search(_DARE, before):
         return None
+    plain = re.match(_PLAIN_QUESTION, place.text[place.end :])
+    if plain and re.search(_OF_COURTS, place.text[place.start : place.end]):
+        return _reason("asked", plain[0], place)
     asked = _search(_ASKED, place, low, place.start)
     if asked is None or re.search(f"{_TURNING}|我(?:再)?问你", before):
         return None
@@ -251,61 +274,13 @@ def _asks_or_distances(place: Place, between: str) -> bool:
     )
 
 
-_TALK = "(?:话|说法|讲法|短信|消息|行为|做法|手段|催收|威胁|恐吓|方式|情况|事)"
-_JUDGED = (
-    "谁说|谁讲|谁教|哪个说|(?:不能|不许|不准|不该|不应该|不可以|别再)(?:说|讲|提|用|干|做|出现)|说不得"
-    "|不(?:对|允许|合规|合法|属实)|违规|违法|犯法|开除|辞退|处罚|停岗|扣分|严肃处理|骗人|骗局|假的|谣言"
-    "|(?:给|帮|替)您[^。\n]{0,4}(?:投诉|举报|反映|上报)|(?:投诉|反映|上报)(?:上去|质检)|上报质检"
-    "|您(?:可以|直接|就|都能)(?:去)?(?:投诉|举报|报警)|明令|禁止|严禁|一个字都不|绝不(?:会|能|允许)"
-    "|不会(?:说|讲|干|做|发生|出现|有的)|没有(?:这|发生|过)|不是我们|我们不(?:说|干|做|会)"
-)
-_SPOKEN_OF_AFTER = (
-    f"^[^。\n]{{0,24}}?(?<![你您])(?:这|那)(?:一)?(?:句|种|些|样|类|个)?的?{_TALK}[^。\n]{{0,14}}?(?:{_JUDGED})"
-    "|^[^。\n]{0,16}?，(?:那|这)?(?:些|个)?(?:都|全|全都|纯粹|纯属)?(?:是)?"
-    "(?:骗人|骗局|假的|谣言|谣传|吓唬您|吓唬人|胡说|瞎说|瞎编|乱讲|没影|没有的事)"
-    "|^[^。\n]{0,24}?(?:没有|没|不存在)(?:这|那)(?:回事|种事|个事|一说|个说法)"
-    "|^[^。\n]{0,24}?(?:担心|顾虑)(?:是|都是)?(?:多余|没必要|不必要)"
-    "|^[^。\n]{0,24}?我(?:们)?(?:自己)?(?:听|看)(?:着|了|到)?(?:都|也)(?:生气|难受|气愤|过意不去|心寒)"
-    "|^[^。\n]{0,24}?，(?:那|这)(?:个|种)?滋味"
-    "|^[^。\n]{0,24}?(?:录音|短信|聊天记录)我(?:们)?(?:都|已经)?(?:听|查|核|看|调)"
-    "|^[^。\n]{0,24}?我[^。\n]{0,3}(?:明确|负责任|直接|可以)[^。\n]{0,3}(?:告诉|答复|回答|跟)您[^。\n]{0,3}"
-    "(?:不会|没有|绝对不会|不可能|不是)"
-    "|^[^。\n]{0,24}?(?:法律|规定|制度|公司|国家|监管)(?:上|里|也|都)?(?:根本|绝对|是|明确|从来)?"
-    "(?:不允许|不准|禁止|不许|不让)"
-    "|^[^。\n]{0,24}?(?:这|那)不是我们(?:的人|公司|说|干|做|发)"
-    "|^[^。\n]{0,24}?。(?:肯定|这|那|他)?(?:肯定|绝对)?不是我们(?:的人|公司|这边|说|干|做|发)"
-    "|^[^。\n]{0,24}?，(?:您|你)?(?:可)?(?:千万)?别(?:跟(?:他|她|他们)一般见识|往心里去|当真|放在心上|介意)"
-    "|^[^。\n]{0,24}?，(?:您|你)(?:这是)?(?:误会|听错|误解)"
-    "|^[^。\n]{0,24}?(?:有人|骗子)?(?:冒用|冒充|假冒)"
-    "|^[^。\n]{0,24}?(?:不来|不搞|不兴|没有|不是)(?:这|那)一套"
-    "|^[^。\n]{0,24}?，(?:那|这)(?:都)?是(?:黑社会|违法|犯法|犯罪|电视|电影|小说|过去|老黄历)"
-    "|^[^。\n]{0,24}?(?:跟|和|与)我们(?:公司|银行)?(?:没有|没|无)(?:任何)?关"
-    "|^[^。\n]{0,24}?(?:这|那)(?:类|种|样)(?:的)?(?:事|事情|行为|做法|话)?[^。\n]{0,8}(?:要|会|得)(?:被)?(?:坐牢|判|追责|处分|罚)"
-    "|^[^。\n]{0,24}?(?:就)?被(?:监管|公安|法院|主管)?(?:罚|处罚|通报|取缔|开除|抓|查处)"
-    "|^[^。\n]{0,24}?，我(?:先|马上|现在)?(?:把)?(?:这个|这事|情况|您说的)?(?:先)?(?:记下来|登记|上报|反映)"
-    "|^[^。\n]{0,24}?没有?人(?:会|敢|能)(?:这么|这样|那么|真)(?:做|干|说|去)"
-    "|^[^。\n]{0,24}?，(?:请问)?(?:是不是|是|对不对)(?:这样|这么说|这个意思|这么回事)"
-    "|^[^。\n]{0,24}?(?:哪个|什么)(?:号码|电话|人)(?:打|说|发|讲)"
-    "|^[^。\n]{0,24}?(?:号码|工号|录音|截图)[^。\n]{0,4}(?:给我|发我|发过来|报给我|提供)[^。\n]{0,6}(?:查|核|处理|上报|反映)"
-)
-_SPOKEN_OF_BEFORE = (
-    "(?:您|你)(?:刚才|刚刚|前面)?(?:学|念|转述|复述|模仿|引)(?:的|给我听的)?(?:那|这)?(?:一)?(?:句|段|些|个)"
-    "|我(?:当年|以前|自己|早年)?(?:也)?被(?:人)?(?:催|骂|威胁|堵|逼)过"
-    "|(?:别|不要|莫|甭|千万别)(?:听|信)(?:他们|他|她|人家|网上|外面|那些人|别人|谁)?(?:那套)?(?:吓唬|瞎|胡|乱|忽悠|讲|说|那些)"
-    "|(?:不会|绝不|不能|不得|不许|从不|没有|禁止|不准)(?:再)?(?:跟|对|和|向|给)?(?:您|你|客户|任何人|人)?"
-    "(?:说|讲|提|讲出|说出)(?!笑|废话|着玩|假|明白|清楚|好话|那么多|定|完|话算)(?:过|出)?"
-    "|(?:从来|从|从未|压根|根本)没(?:有)?(?:跟|对|和|向)?(?:您|客户|任何人|谁|人)?(?:说|讲|提)过"
-    "|(?:短信|微信|信|帖子|投诉单|工单|新闻|报道|网上|电视|电影|小说)(?:里|上|中)?(?:面)?(?:的)?(?:写|说|讲|演|传|登)的"
-    "|(?:投诉|工单|客户|您)(?:单)?(?:上|里)?(?:的)?原话"
-    "|(?:有些|有的|某些|别的|其他|个别|那些|黑|假|外面)(?:的)?(?:小贷|网贷|催收|平台|中介|机构)?(?:公司|平台|机构|催收|同行)"
-    "(?:会|就|是|可能)?(?:对客户)?(?:说|讲|威胁|发|吓唬)"
-    "|因为(?:对|跟|向)(?:客户|债务人|借款人|人)(?:说|讲|发|威胁)"
-    "|(?:培训|考试|制度|红线|手册|话术|上课|开会)[^。\n]{0,10}(?:讲|说|写|强调|规定|列)"
-)
 _AND_YET = (
     "照样|你(?:这个?)?就|，可(?:我|你|您)|还是(?:要|得|会)|一样(?:要|得|会)|我告诉你|但是|可是"
     "|不过|偏偏|老子"
 )
+
+
+_JUDGED_INSIDE = "(?:那|这)(?:都|可)?是?(?:犯法|违法|违规|骗人)"
 
 
 def spoken_of(place: Place) -> str | None:
@@ -313,11 +288,12 @@ def spoken_of(place: Place) -> str | None:
     turn = _ahead(place, 48, TURN)
     if _search(_STILL_THREAT, place, place.end, turn):
         return None
-    judged = _search(_SPOKEN_OF_AFTER, place, place.end, turn, sound=False)
+    judged = _search(SPOKEN_OF_AFTER, place, place.end, turn, sound=False)
+    judged = judged or _search(_JUDGED_INSIDE, place, place.start, place.end, sound=False)
     if judged and not re.search(f"照样|偏偏|老子|{_OWN_WILL}", judged):
         return _reason("spoken of", judged, place)
     low = _back(place, 40, HARD + TURN)
-    told = _search(_SPOKEN_OF_BEFORE, place, low, place.start, sound=False)
+    told = _search(SPOKEN_OF_BEFORE, place, low, place.start, sound=False)
     if told is None:
         return None
     between = place.text[place.text.find(told, low) : place.start]
@@ -330,7 +306,7 @@ _STATUTE = (
     "线)"
 )
 _COURT_COURSE = (
-    "判决(?:书)?(?:已经)?(?:生效|下来)?(?:之?后|以后)|拒不(?:执行|履行)|情节严重|被(?:法院|"
+    "(?:得|必须|除非)(?:是|等|由|经过|靠)$|判决(?:书)?(?:已经)?(?:生效|下来)?(?:之?后|以后)|拒不(?:执行|履行)|情节严重|被(?:法院|"
     "人民法院)(?:判决|认定|裁定|列入|列为|采取|限制)|(?:法院|人民法院)(?:判决|认定|裁定|依法)|"
     "被执行人"
     "|纳入失信|列入失信|失信被执行人名单|按(?:照)?(?:法律|规定)(?:需要|提前|应当)|如实(?:向|"
@@ -410,25 +386,17 @@ def own_risk(place: Place) -> str | None:
     return _reason("vowed", vow[0], place) if vow else None
 
 
-_CARES = (
-    "(?:帮|给|替)您[^，。\n]{0,3}?(?:申请|登记|记|报|查|转|开|办|发|留|补|做|问|反映|约|改|核|备注)"
-    "|申请|登记|减免|延期|分期|宽限|放心|不着急|不急|别急|别着急|慢慢来|不催您|理解|辛苦|谢谢|感谢|多谢|抱歉|不好意思|对不起"
-    "|赔个不是|祝您|保重|早日康复|不会?(?:联系|打扰|上门|告诉|透露|找|打给)|客服|官网|先(?:看病|治病|养|休息|忙|顾)"
-    "|核实|核查|更正|撤销|投诉|反映|保留|报警"
-)
-_KIND_REACH = 160
-"""Characters on both sides in which the collector's manner is judged: a turn or two."""
-
-
 def courtesy(place: Place) -> str | None:
     """Clear hints among kind words: 您 throughout, and help, comfort or an excuse beside them."""
-    low, high = max(0, place.start - _KIND_REACH), place.end + _KIND_REACH
-    before, after = place.text[low : place.start], place.text[place.end : high]
-    around = before + place.text[place.start : place.end] + after
-    if "您" not in around or re.search("(?<!向)你(?!好|们好)|老子|丫的|恁", around):
+    kind = kind_words(place.text, place.start, place.end)
+    return _reason("kind", kind, place) if kind else None
+
+
+def untried(place: Place) -> str | None:
+    """Clear what sounds like an untried pattern only, or is said by one who never says 你."""
+    if place.exact and blunt(place.text, place.start, place.end):
         return None
-    cares = re.search(_CARES, before) or re.search(_CARES, after)
-    return _reason("kind", cares[0], place) if cares else None
+    return _reason("untried", "" if place.exact else "by sound", place)
 
 
 _THIRD_OBJECTS = (
@@ -484,10 +452,11 @@ GUARDS: Mapping[str, Guard] = {
     "own_risk": own_risk,
     "border": border,
     "courtesy": courtesy,
+    "untried": untried,
 }
 """All guards by name, in the order in which they are asked."""
 
-OPTIONAL = frozenset({"courtesy"})
+OPTIONAL = frozenset({"courtesy", "untried"})
 """Guards that are on only where a rule, cue or pattern adds them."""
 
 

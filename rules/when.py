@@ -63,6 +63,7 @@ _ENTRY_KEYS = {
     "disposition",
     "severity",
     "confidence",
+    "untried",
     "guards",
     "parties",
 }
@@ -254,10 +255,13 @@ class Reader:
         if not isinstance(confidence, int | float) or not 0 < confidence <= 1:
             self.bad(data["confidence"], "confidence must lie in (0, 1]")
             confidence = 1.0
+        disposition = self.choice(data.get("disposition"), Disposition)
+        if "untried" in data:  # no labelled contact has shown it yet
+            guards, disposition = guards | {"untried"}, disposition or Disposition.REVIEW
         return Entry(
             str(data["say"].data),
             unless if own is None else (*unless, own),
-            self.choice(data.get("disposition"), Disposition),
+            disposition,
             self.choice(data.get("severity"), Severity),
             float(confidence),
             self.guards(data.get("guards"), guards),

@@ -24,6 +24,7 @@ _NO_WHOLE = re.compile(
     r"最低|每期|每月|每个月|首期|首付|先[还转打付交拿凑]|部分|其中|利息|罚息|违约金|滞纳金|本金|额度|工资|收入|当初|"
     r"当时|原来|原先|别人|人家|有的|有人|超过|满|以上|减免|不是|并非|没有|不到|是不是|多少|您?刚才?说|你说|外债|平台|假如|比如|比方|如果"
 )
+_SERVICE_NUMBER = re.compile(r"9[0-9]{4,7}|1010[0-9]{4}|1[0-9]{10}|123[0-9]{2}|400[0-9]{7}")
 _PAST = re.compile(r"(?:之前|以前|曾经?|原先|早先|去年|前年).{0,4}[欠借](?:过|了)")
 
 _STAGES = {"none": 0, "filed": 1, "judgment": 2}
@@ -40,7 +41,9 @@ def proceedings_denied(context: ContactContext) -> Iterator[FactHit]:
     if known is None:
         yield FactHit(facts={"lawsuit": "unknown"}, disposition=Disposition.REVIEW)
     elif _STAGES[known] < _CLAIMS[claim]:
-        doubtful = claim in {"seizure", "criminal"} and known != "none"
+        if claim == "seizure" and known == "filed":
+            return  # a court may secure assets before it judges
+        doubtful = claim == "criminal" and known != "none"
         yield FactHit(
             facts={"lawsuit": known}, disposition=Disposition.REVIEW if doubtful else None
         )
@@ -73,8 +76,8 @@ def claimed_sum_over_balance(context: ContactContext) -> Iterator[FactHit]:
     tolerance = Decimal(str(context.parameters["tolerance"]))
     excess = Decimal(str(context.parameters["excess"]))
     heard = context.contact.audio.state == "transcribed"
-    if heard and _says(context, balance):
-        return  # a speech engine garbles sums; the right one was said
+    if (heard or _corrects(context)) and _says(context, balance):
+        return  # the right sum was said: an engine garbles sums, and people put them right
     for span in collector_spans(context.contact):
         for amount in _whole_debts(_nameless(context, span.heard)):
             over = amount.low / balance - 1
@@ -86,6 +89,14 @@ def claimed_sum_over_balance(context: ContactContext) -> Iterator[FactHit]:
                 at=part_of(span, amount.start, amount.end),
             )
             return
+
+
+_CORRECTS = re.compile("(?:看|说|念|报|弄|搞|算)(?:错|串|岔)了?|口误|更正|不对，?是")
+
+
+def _corrects(context: ContactContext) -> bool:
+    """Whether the collector takes back something said."""
+    return any(_CORRECTS.search(span.heard) for span in collector_spans(context.contact))
 
 
 _SAME = Decimal("0.01")
@@ -133,6 +144,8 @@ def debt_sum_told(context: ContactContext) -> Iterator[FactHit]:
         if any(offer.segment < span.segment for offer in offers):
             return
         for amount in amounts(span.heard):
+            if _SERVICE_NUMBER.fullmatch(span.heard[amount.start : amount.end]):
+                continue
             yield FactHit(
                 facts={},
                 disposition=Disposition.REVIEW,

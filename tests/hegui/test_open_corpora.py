@@ -18,7 +18,7 @@ from tests.rules import spoken_corpus
 from tests.rules.small_pack import collection
 
 CORPORA = Path(hegui.evaluation.__file__).parent / "corpora"
-OPEN = ("field", "market", "parlance", "street")
+OPEN = ("city", "field", "market", "parlance", "street")
 GREETING, REASSURING = "您好，请问是您本人吗？", "好的，我记一下，谢谢您。"
 LINES_A_FRAME = 5
 STILL_BLAMED = 0.03

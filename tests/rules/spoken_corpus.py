@@ -72,6 +72,7 @@ def lawful_lines() -> list[Entry]:
         *_lines("good_calls/lines_more.yaml"),
         *_lines("good_calls/lines_oblique.yaml"),
         *_lines("good_calls/lines_4.yaml"),
+        *_lines("good_calls/lines_5.yaml"),
     ]
 
 
@@ -81,9 +82,9 @@ def bad_lines(name: str = "held_out") -> list[Entry]:
 
 
 def lawful_dialogues() -> list[Entry]:
-    """The conversations of `good_calls/dialogues.yaml`."""
+    """The conversations of `good_calls/dialogues.yaml` and `dialogues_5.yaml`."""
     found = []
-    for item in _read("good_calls/dialogues.yaml"):
+    for item in (*_read("good_calls/dialogues.yaml"), *_read("good_calls/dialogues_5.yaml")):
         turns = [
             ({"c": "collector", "p": "party"}[who], text)
             for turn in item.get("turns", ())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rules.guards import GUARDS, Place, first_objection
+from rules.guards import GUARDS, OPTIONAL, Place, first_objection
 from rules.normalise import TURN_JOINT, normalise
 from rules.phonetic import encode
 
@@ -73,7 +73,7 @@ def test_the_innocent_are_cleared(guard: str, text: str, words: str) -> None:
     ],
 )
 def test_threats_are_not_cleared(text: str, words: str) -> None:
-    assert first_objection(place(text, words), frozenset(GUARDS)) is None
+    assert first_objection(place(text, words), frozenset(GUARDS) - OPTIONAL) is None
 
 
 def test_a_denial_is_heard_through_homophones() -> None:
@@ -92,3 +92,17 @@ def test_an_idiom_clears_only_what_it_overlaps() -> None:
 
     assert GUARDS["idiom"](with_idiom(idiom))
     assert GUARDS["idiom"](with_idiom(base.start)) is None
+
+
+def test_kind_words_clear_a_hint_but_not_beside_a_rude_one() -> None:
+    courtesy = frozenset({"courtesy"})
+    kind = "您放心，我帮您登记延期，您单位那边走着瞧吧"
+    assert first_objection(place(kind, "走着瞧"), courtesy) is not None
+    for rude in ("您放心，我帮您登记延期，你就走着瞧吧", "您单位那边走着瞧吧"):
+        assert first_objection(place(rude, "走着瞧"), courtesy) is None
+
+
+def test_an_untried_pattern_needs_a_blunt_speaker() -> None:
+    untried = frozenset({"untried"})
+    assert first_objection(place("您那边收成泡汤了吧", "泡汤"), untried) is not None
+    assert first_objection(place("你那个编制泡汤了吧", "泡汤"), untried) is None
