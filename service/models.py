@@ -34,6 +34,7 @@ from service.evidence.ledger_models import (
 from service.keeping.completeness_models import CallList  # and all tables of its module
 from service.keeping.manifest_models import CAMPAIGN_INDEX, UploadManifest  # and its rows
 from service.keeping.retention_models import HoldRow  # with it all tables of its module are known
+from service.parameter_models import ParameterSet, SpeechSet
 from service.people.models import ReviewRow  # with it all tables of its module are known
 from service.privacy.models import DataKey  # with it all tables of its module are known
 
@@ -440,39 +441,6 @@ class Heartbeat(SQLModel, table=True):
 
     name: str = Field(primary_key=True, sa_type=TEXT)
     at: datetime = Field(default_factory=now, sa_type=MOMENT)
-
-
-class ParameterSet(SQLModel, table=True):
-    """A lender's values for the parameters of rules, in force from `set_at` to the next set."""
-
-    __tablename__ = "parameter_set"
-    __table_args__ = (Index(None, "tenant_id", "written_xid"),)
-
-    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
-    revision: int = Field(primary_key=True)
-    values: dict[str, dict[str, Any]] = Field(sa_type=JSON)
-    set_at: datetime = Field(default_factory=now, sa_type=MOMENT)
-    set_by: str = Field(sa_type=TEXT)
-    written_xid: int | None = Field(
-        default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
-    )
-
-
-class SpeechSet(SQLModel, table=True):
-    """A lender's own words for the speech engine, in force from `set_at` to the next set."""
-
-    __tablename__ = "speech_set"
-    __table_args__ = (Index(None, "tenant_id", "written_xid"),)
-
-    tenant_id: UUID = Field(primary_key=True, foreign_key="tenant.id")
-    revision: int = Field(primary_key=True)
-    prompt: str = Field(sa_type=TEXT)
-    hotwords: list[str] = Field(sa_type=JSON)
-    set_at: datetime = Field(default_factory=now, sa_type=MOMENT)
-    set_by: str = Field(sa_type=TEXT)
-    written_xid: int | None = Field(
-        default=None, nullable=False, sa_type=BigInteger, sa_column_kwargs=WRITER
-    )
 
 
 class AuditEntry(SQLModel, table=True):

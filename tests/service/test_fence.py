@@ -137,7 +137,7 @@ def test_no_door_leads_around_the_fence(ask: Any) -> None:
 def test_a_session_that_names_somebody_sees_its_own_people_only(clean: None) -> None:
     first, second = make_tenant(), make_tenant()
     agencies = [make_agency(first), make_agency(first)]
-    wishes = [
+    wishes: list[dict[str, Any]] = [
         {"tenant_id": first.id, "actor": "lender", "scope": "read"},
         *({"tenant_id": first.id, "agency_id": each.id, "actor": "agency", "scope": "send"}
           for each in agencies),
