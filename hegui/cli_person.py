@@ -1,7 +1,7 @@
 """The commands of who may sign in: people, and the provider that a lender's people sign in at."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -147,12 +147,9 @@ def person_role(
         persons.change_scope(session, circle, found.id, Scope(scope), by=OPERATOR)
 
 
-def _change(change: str, who: str, tenant_id: str | None, data_dir: Path) -> None:
-    from service.access import persons
-
-    act: Any = getattr(persons, change)
+def _change(change: Callable[..., object], who: str, tenant_id: str | None, data_dir: Path) -> None:
     with _circle(data_dir, tenant_id) as (circle, session):
-        act(session, circle, _find(session, circle, who).id, by=OPERATOR)
+        change(session, circle, _find(session, circle, who).id, by=OPERATOR)
 
 
 @person.command("suspend")
@@ -160,19 +157,25 @@ def person_suspend(
     who: PersonArgument, tenant_id: OfTenant = None, data_dir: DataDir = VAR
 ) -> None:
     """Refuse somebody's sessions and own keys from the next request on, until resumed."""
-    _change("suspend_person", who, tenant_id, data_dir)
+    from service.access.persons import suspend_person
+
+    _change(suspend_person, who, tenant_id, data_dir)
 
 
 @person.command("resume")
 def person_resume(who: PersonArgument, tenant_id: OfTenant = None, data_dir: DataDir = VAR) -> None:
     """Let somebody sign in again; sessions from before stay ended."""
-    _change("resume_person", who, tenant_id, data_dir)
+    from service.access.persons import resume_person
+
+    _change(resume_person, who, tenant_id, data_dir)
 
 
 @person.command("remove")
 def person_remove(who: PersonArgument, tenant_id: OfTenant = None, data_dir: DataDir = VAR) -> None:
     """End somebody's sessions and own keys for good; the address is free again."""
-    _change("remove_person", who, tenant_id, data_dir)
+    from service.access.persons import remove_person
+
+    _change(remove_person, who, tenant_id, data_dir)
 
 
 @person.command("sign-out")
@@ -180,7 +183,9 @@ def person_sign_out(
     who: PersonArgument, tenant_id: OfTenant = None, data_dir: DataDir = VAR
 ) -> None:
     """End all of somebody's sessions at once."""
-    _change("sign_out_person", who, tenant_id, data_dir)
+    from service.access.persons import sign_out_person
+
+    _change(sign_out_person, who, tenant_id, data_dir)
 
 
 @person.command("token")
