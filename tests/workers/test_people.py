@@ -162,7 +162,7 @@ class People(RuleBasedStateMachine):
             assert refused is None
             self.dispute[n] = {
                 "id": made[0].id, "state": "open", "due": made[0].decide_by,
-                "text": made[0].text, "judge": None,
+                "text": f"理由 {self.now}", "judge": None,
             }  # fmt: skip
 
     @rule(n=which, reader=readers, upheld=st.booleans())
