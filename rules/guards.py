@@ -8,7 +8,7 @@ from functools import cache
 
 import rjieba
 
-from rules.manner import blunt, kind_words
+from rules.manner import kind_words
 from rules.normalise import BREAKS, HARD, SOFT, TURN
 from rules.phonetic import encode
 from rules.talked_about import SPOKEN_OF_AFTER, SPOKEN_OF_BEFORE
@@ -387,16 +387,14 @@ def own_risk(place: Place) -> str | None:
 
 
 def courtesy(place: Place) -> str | None:
-    """Clear hints among kind words: 您 throughout, and help, comfort or an excuse beside them."""
+    """Soften hints among kind words: 您 throughout, and help, comfort or an excuse beside them."""
     kind = kind_words(place.text, place.start, place.end)
     return _reason("kind", kind, place) if kind else None
 
 
 def untried(place: Place) -> str | None:
-    """Clear what sounds like an untried pattern only, or is said by one who never says 你."""
-    if place.exact and blunt(place.text, place.start, place.end):
-        return None
-    return _reason("untried", "" if place.exact else "by sound", place)
+    """Clear what only sounds like an untried pattern."""
+    return None if place.exact else _reason("untried", "by sound", place)
 
 
 _THIRD_OBJECTS = (
@@ -451,18 +449,22 @@ GUARDS: Mapping[str, Guard] = {
     "target": target,
     "own_risk": own_risk,
     "border": border,
-    "courtesy": courtesy,
     "untried": untried,
 }
-"""All guards by name, in the order in which they are asked."""
+"""The guards that clear a match, by name, in the order in which they are asked."""
+
+SOFTENING: Mapping[str, Guard] = {"courtesy": courtesy}
+"""Those that let a match ask for a review at most. A threat may be polite: they clear nothing."""
 
 OPTIONAL = frozenset({"courtesy", "untried"})
 """Guards that are on only where a rule, cue or pattern adds them."""
 
 
-def first_objection(place: Place, names: frozenset[str]) -> tuple[str, str] | None:
-    """The first of these guards that does not let the match through, and why."""
-    for name, guard in GUARDS.items():
+def first_objection(
+    place: Place, names: frozenset[str], guards: Mapping[str, Guard] = GUARDS
+) -> tuple[str, str] | None:
+    """The first of these guards that has something against the match, and why."""
+    for name, guard in guards.items():
         if name in names and (why := guard(place)) is not None:
             return name, why
     return None

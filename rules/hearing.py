@@ -9,7 +9,7 @@ from rules.compile import Compiled
 from rules.context import Span, Turn
 from rules.document import Document, Side, Voice
 from rules.events import Segment, Speaker
-from rules.guards import Place, first_objection
+from rules.guards import SOFTENING, Place, first_objection
 from rules.legible import GARBLED, oddity
 from rules.match import Match, Scan
 from rules.model import Contact, Disposition, Severity
@@ -21,6 +21,10 @@ SURE_ROLE = 0.8
 
 SHORT_WORD = 2
 UNLESS_REACH = 12
+
+
+_FAILING = frozenset({None, Disposition.VIOLATION})
+"""What a pattern may say of itself and still fail a contact."""
 
 
 @dataclass(slots=True)
@@ -170,8 +174,12 @@ class Hearing:
                 return "unless", found
         if not entry.guards:
             return None
+        return first_objection(self._place(condition, match), entry.guards)
+
+    def _place(self, condition: WordsCondition, match: Match) -> Place:
+        side = self.document.side(condition.voice)
         raw_end = side.raw_at(match.end) if match.end < len(side.text) else len(side.raw)
-        place = Place(
+        return Place(
             text=side.text,
             codes=side.codes,
             start=match.start,
@@ -181,7 +189,6 @@ class Hearing:
             raw_after=_sentence(side.raw, raw_end),
             exact=match.exact,
         )
-        return first_objection(place, entry.guards)
 
     def _idioms_of(self, voice: Voice) -> tuple[tuple[int, int], ...]:
         if voice not in self._idioms:
@@ -198,10 +205,14 @@ class Hearing:
         sure = certainty(match)
         if not match.exact:
             span = replace(span, quote=match.quote, match="phonetic", confidence=sure)
+        disposition = entry.disposition
+        softening = disposition in _FAILING and not entry.guards.isdisjoint(SOFTENING)
+        if softening and first_objection(self._place(condition, match), entry.guards, SOFTENING):
+            disposition = Disposition.REVIEW
         return Hit(
             order=(span.turn, match.start),
             span=span,
-            disposition=entry.disposition,
+            disposition=disposition,
             severity=entry.severity,
             confidence=sure * entry.confidence,
             guards=len(entry.guards) if side.pieces else 0,
@@ -298,7 +309,7 @@ def _cancelled(patterns: tuple[Compiled, ...], side: Side, match: Match) -> str 
 
 def _rank(entry: Entry, match: Match) -> tuple[Any, ...]:
     """Smaller is surer: what can stand as a violation, then certainty, length and severity."""
-    milder = entry.disposition not in {None, Disposition.VIOLATION}
+    milder = entry.disposition not in _FAILING
     severity = -entry.severity.rank if entry.severity else 0
     sure = -certainty(match) * entry.confidence
     return (milder, sure, match.start - match.end, severity, match.start, match.pattern.entry)

@@ -13,15 +13,10 @@ _REACH = 160
 """Characters on both sides in which the manner is judged: a turn or two."""
 
 
-def blunt(text: str, start: int, end: int) -> bool:
-    """Whether the speaker says 你, or ruder, around `start`..`end`."""
-    return _BLUNT.search(text, max(0, start - _REACH), end + _REACH) is not None
-
-
 def kind_words(text: str, start: int, end: int) -> str | None:
     """Words of help, comfort or excuse around the match of one who says 您 throughout."""
     low, high = max(0, start - _REACH), end + _REACH
-    if "您" not in text[low:high] or blunt(text, start, end):
+    if "您" not in text[low:high] or _BLUNT.search(text, low, high):
         return None
     found = _CARES.search(text, low, start) or _CARES.search(text, end, high)
     return None if found is None else found[0]

@@ -9,7 +9,7 @@ from rules.conditions import FACTS
 from rules.document import Voice
 from rules.events import PartyRole
 from rules.grammar import PatternError, Words, parse_pattern
-from rules.guards import GUARDS, OPTIONAL
+from rules.guards import GUARDS, OPTIONAL, SOFTENING
 from rules.model import Disposition, Severity
 from rules.rule import (
     AbsentCondition,
@@ -43,7 +43,8 @@ OPERATORS = (
     "facts",
     "findings",
 )
-ALL_GUARDS = frozenset(GUARDS)
+_NAMES = (*GUARDS, *SOFTENING)
+ALL_GUARDS = frozenset(_NAMES)
 LOG_GUARDS = frozenset({"negated", "idiom"})
 _WORDS_KEYS = {
     "words",
@@ -171,7 +172,7 @@ class Reader:
                     names.add(name.data)
                 else:
                     self.bad(
-                        name, f"no guard is called {name.data!r}; there are: {', '.join(GUARDS)}"
+                        name, f"no guard is called {name.data!r}; there are: {', '.join(_NAMES)}"
                     )
             base = base - names if key == "off" else base | names
         return base

@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 from rules.selftest import check, entries
-from tests.rules.small_pack import collection
+from tests.rules.small_pack import call, collection, verdict_of
 
 
 @pytest.mark.parametrize("rule_id", sorted({rule.id for rule in collection().rules}))
@@ -100,3 +100,19 @@ FAMILIES = {
 LAW_PAGE = tuple(
     f"{family}-{number:02}" for family, count in FAMILIES.items() for number in range(1, count + 1)
 )
+
+
+@pytest.mark.parametrize(
+    ("line", "rule_id"),
+    [
+        ("您理解一下，再不还我们就去您单位贴大字报，谢谢", "THR-02"),
+        ("您好，抱歉打扰，您不还钱我们今天就上门泼油漆，辛苦您抓紧", "THR-02"),
+        ("您要是不处理，我们会把您的裸照发给您的通讯录，请您理解", "PRV-03"),
+        ("我帮您登记一下，您要再不还，您孩子在哪个学校我们都清楚", "THR-04"),
+        ("您放心，您不还的话，会有人去您家里找您父母谈谈的，谢谢", "THR-05"),
+    ],
+)
+def test_a_polite_threat_is_never_let_go(line: str, rule_id: str) -> None:
+    verdict = verdict_of(collection(), call(("collector", line)))
+
+    assert rule_id in {finding.rule for finding in verdict.findings}
