@@ -153,7 +153,7 @@ _PARAMETERS: list[dict[str, Any]] = [
         "name": "agency_id",
         "in": "path",
         "required": True,
-        "schema": {"type": "string", "title": "Agency Id"},
+        "schema": {"type": "string", "title": "Agency Id", "maxLength": 64},
     }
 ] + [
     {
