@@ -17,14 +17,13 @@ from sqlmodel import Session, col, select
 
 from service import log
 from service.access import persons, throttle
-from service.access.door import Credential, is_open_to, refused
+from service.access.door import Credential, credential_of, refused
 from service.access.passwords import hash_password, is_outdated, is_right, refuse_password
 from service.access.person_models import ConsoleSession, How, Person
 from service.clock import now
 from service.config import settings
 from service.db import front_door_session, tenant_session
 from service.errors import BadSignInError, ConflictError
-from service.models import Actor, Scope
 
 COOKIE = "__Host-hegui"
 _AGENT_LENGTH = 200
@@ -32,8 +31,9 @@ _TOKEN_BYTES = 32
 _log = log.get(__name__)
 # Seen is noted every so often: a write for each request would cost more than the request.
 _SESSION = text("""
-select s.id as session_id, p.id, p.handle, p.actor, p.scope, p.tenant_id, p.agency_id,
-  p.regulator_id, coalesce(t.name, r.name, 'operator') as owner,
+select s.id, s.id as session_id, p.id as person_id, p.handle as key_id, p.handle as person,
+  p.actor, p.scope, p.tenant_id, p.agency_id, p.regulator_id,
+  coalesce(t.name, r.name, 'operator') as owner,
   s.ended_at is null and clock_timestamp() < s.expires_at
     and clock_timestamp() < s.seen_at + make_interval(mins => :idle)
     and coalesce(p.suspended_at, p.removed_at, t.suspended_at, t.removed_at, r.suspended_at,
@@ -118,26 +118,10 @@ def _find(*, digest: str | None = None, session_id: UUID | None = None) -> Crede
     with front_door_session() as session:
         values = {"digest": digest, "session": session_id, "idle": idle}
         row = session.connection().execute(_SESSION, values).mappings().first()
-        if row is None or not row["is_live"]:
-            return None
-        agency = row["agency_id"]
-        if agency is not None and not is_open_to(session, row["tenant_id"], agency):
-            return None
-        if digest is not None and row["is_to_note"]:
+        found = None if row is None else credential_of(session, row)
+        if row is not None and found is not None and digest is not None and row["is_to_note"]:
             session.connection().execute(_SEEN, {"session": row["session_id"]})
-    return Credential(
-        id=row["session_id"],
-        key_id=row["handle"],
-        person=row["handle"],
-        actor=Actor(row["actor"]),
-        scope=Scope(row["scope"]),
-        owner=row["owner"],
-        tenant_id=row["tenant_id"],
-        agency_id=row["agency_id"],
-        regulator_id=row["regulator_id"],
-        person_id=row["id"],
-        session_id=row["session_id"],
-    )
+    return found
 
 
 def sign_in(door: Door, email: str, password: str, caller: Caller, *, old: str | None) -> str:

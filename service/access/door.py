@@ -111,26 +111,24 @@ def is_live(key_id: str) -> bool:
     """Tell whether a key is still good, for an answer that takes its time."""
     with front_door_session() as session:
         row = session.connection().execute(_KEY, {"key_id": key_id}).mappings().first()
-        if row is None or not row["is_live"]:
-            return False
-        agency = row["agency_id"]
-        return agency is None or is_open_to(session, row["tenant_id"], agency)
+        return row is not None and credential_of(session, row) is not None
 
 
 def _find_by_key(session: Session, parts: TokenParts) -> Credential | None:
     row = session.connection().execute(_KEY, {"key_id": parts.key_id}).mappings().first()
     is_right = compare_digest(parts.digest, row["digest"] if row else _NO_DIGEST)
-    return _credential(session, row) if row is not None and is_right else None
+    return credential_of(session, row) if row is not None and is_right else None
 
 
 def _find_by_token(session: Session, parts: TokenParts) -> Credential | None:
     # The digest of 256 random bits is looked up as it is: nothing can be learned from its timing.
     key_id = session.connection().execute(_KEY_OF_TOKEN, {"digest": parts.digest}).scalar()
     row = session.connection().execute(_KEY, {"key_id": key_id}).mappings().first()
-    return _credential(session, row) if row is not None else None
+    return credential_of(session, row) if row is not None else None
 
 
-def _credential(session: Session, row: RowMapping) -> Credential | None:
+def credential_of(session: Session, row: RowMapping) -> Credential | None:
+    """Read a key's or session's row; None where it or its agency is good for nothing any more."""
     if not row["is_live"]:
         return None
     if row["agency_id"] is not None and not is_open_to(session, row["tenant_id"], row["agency_id"]):
@@ -146,6 +144,7 @@ def _credential(session: Session, row: RowMapping) -> Credential | None:
         agency_id=row["agency_id"],
         regulator_id=row["regulator_id"],
         person_id=row["person_id"],
+        session_id=row.get("session_id"),
     )
 
 
