@@ -145,10 +145,13 @@ def evaluate_corpus(
     on_step(f"{corpus.name}: text")
     plain = _rules(findings := report_findings(pack, corpus))
     add("text, all rules", "hegui", plain)
-    add("text, violations alone", "hegui", _rules(findings, alone=True))
+    alone = _rules(findings, alone=True)
+    add("text, violations alone", "hegui", alone)
     if corpus.unseen:
-        add("text, all rules, seen cases", "hegui", plain, only=plain.keys() - corpus.unseen)
-        add("text, all rules, unseen cases", "hegui", plain, only=corpus.unseen)
+        parts = {"seen": plain.keys() - corpus.unseen, "unseen": corpus.unseen}
+        for part, keys in parts.items():
+            add(f"text, all rules, {part} cases", "hegui", plain, only=keys)
+            add(f"text, violations alone, {part} cases", "hegui", alone, only=keys)
     add("text, words", "hegui", plain, counted=spoken)
     if files is not None:
         on_step(f"{corpus.name}: folds")
