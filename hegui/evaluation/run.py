@@ -1,6 +1,6 @@
 """Run every track of the evaluation over a corpus and tell the result as data and as a page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,12 +146,9 @@ def evaluate_corpus(
     plain = _rules(findings := report_findings(pack, corpus))
     add("text, all rules", "hegui", plain)
     alone = _rules(findings, alone=True)
-    add("text, violations alone", "hegui", alone)
-    if corpus.unseen:
-        parts = {"seen": plain.keys() - corpus.unseen, "unseen": corpus.unseen}
-        for part, keys in parts.items():
-            add(f"text, all rules, {part} cases", "hegui", plain, only=keys)
-            add(f"text, violations alone, {part} cases", "hegui", alone, only=keys)
+    for part, keys in _parts(corpus, plain.keys()).items():
+        add(f"text, all rules{part}", "hegui", plain, only=keys)
+        add(f"text, violations alone{part}", "hegui", alone, only=keys)
     add("text, words", "hegui", plain, counted=spoken)
     if files is not None:
         on_step(f"{corpus.name}: folds")
@@ -175,6 +172,13 @@ def evaluate_corpus(
         add("audio, keyword rules", "hegui", found, counted=covered, only=recorded)
         compare("audio, keyword rules", heard, only=recorded)
     return tracks
+
+
+def _parts(corpus: Corpus, keys: Set[str]) -> dict[str, Set[str] | None]:
+    """What is scored: all interactions, and where some are kept from view, either part."""
+    if not corpus.unseen:
+        return {"": None}
+    return {"": None, ", seen cases": keys - corpus.unseen, ", unseen cases": corpus.unseen}
 
 
 def _everything(_: str) -> bool:
