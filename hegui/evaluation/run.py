@@ -1,6 +1,7 @@
 """Run every track of the evaluation over a corpus and tell the result as data and as a page."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,9 +144,8 @@ def evaluate_corpus(
 
     covered = frozenset(keywords())
     on_step(f"{corpus.name}: text")
-    plain = _rules(findings := report_findings(pack, corpus))
-    add("text, all rules", "hegui", plain)
-    alone = _rules(findings, alone=True)
+    findings = report_findings(pack, corpus)
+    plain, alone = _rules(findings), _rules(findings, alone=True)
     for part, keys in _parts(corpus, plain.keys()).items():
         add(f"text, all rules{part}", "hegui", plain, only=keys)
         add(f"text, violations alone{part}", "hegui", alone, only=keys)
@@ -174,7 +174,7 @@ def evaluate_corpus(
     return tracks
 
 
-def _parts(corpus: Corpus, keys: Set[str]) -> dict[str, Set[str] | None]:
+def _parts(corpus: Corpus, keys: AbstractSet[str]) -> dict[str, AbstractSet[str] | None]:
     """What is scored: all interactions, and where some are kept from view, either part."""
     if not corpus.unseen:
         return {"": None}
