@@ -17,6 +17,8 @@ from workers.speech.voice import Stretch
 # How far from a pause the model's time of a word may lie (seconds).
 NEAR_PAUSE = 0.3
 PAUSE_MARK = "，"
+# A mark of the model's so many words from a pause is the mark of that pause.
+BESIDE = 1
 # A cough may take the voice model in; a second of it is speech. Word times are this exact.
 SHORTEST_LOSS = 1.0
 SLACK = 0.1
@@ -182,19 +184,33 @@ def _shifted(turn: Stretch, begins: float, word: Word) -> Timed:
 
 
 def _punctuated(words: Sequence[Timed], turn: Stretch) -> Iterator[str]:
-    """Yield the words, with a comma where a pause follows and the model wrote no mark."""
+    """Yield the words, with a comma where a pause follows and the model wrote no mark.
+
+    The model's times are off by a syllable or two: a comma never cuts a word of the dictionary, and
+    a pause beside a mark of the model's is that mark's.
+    """
+    marked = [letters_of(word.text[-1:]) == "" for word in words]
+    places = _borders(words)
     breaks = set()
     for low, high in turn.pauses:
-        after = min(
-            range(1, len(words)),
-            key=lambda at: abs(words[at].start - high / RATE),
-            default=0,
-        )
-        if after and low / RATE - NEAR_PAUSE <= words[after].start <= high / RATE + NEAR_PAUSE:
+        after = min(places, key=lambda at: abs(words[at].start - high / RATE), default=0)
+        near = any(marked[max(0, after - 1 - BESIDE) : after + BESIDE])
+        if (
+            after
+            and not near
+            and low / RATE - NEAR_PAUSE <= words[after].start <= high / RATE + NEAR_PAUSE
+        ):
             breaks.add(after - 1)
     for at, word in enumerate(words):
-        marked = letters_of(word.text[-1:]) == ""
-        yield word.text + (PAUSE_MARK if at in breaks and not marked else "")
+        yield word.text + (PAUSE_MARK if at in breaks else "")
+
+
+def _borders(units: Sequence[Timed]) -> list[int]:
+    """Return the units, but for the first, with which a word of the dictionary begins."""
+    texts = [letters_of(simplified(unit.text)) for unit in units]
+    starts = set(accumulate(map(len, rjieba.cut("".join(texts)))))
+    lengths = accumulate(map(len, texts))
+    return [at for at, length in enumerate(lengths, 1) if length in starts and at < len(units)]
 
 
 def _whole_words(units: Sequence[Timed]) -> Iterator[Timed]:

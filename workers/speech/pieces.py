@@ -15,7 +15,7 @@ from importlib.metadata import version
 from workers.speech.decode import BLOCK_SECONDS, RATE, Audio
 
 # Raised when what a piece holds changes its meaning.
-LAYOUT = 5
+LAYOUT = 6
 # A newer library may hear the same sound a little differently.
 LIBRARIES = ("openai-whisper", "torch", "faster-whisper", "ctranslate2", "onnxruntime")
 
