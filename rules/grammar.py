@@ -5,12 +5,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rules.normalise import BREAKS, plain
+from rules.normalise import BREAKS, FILLERS, plain
 from rules.numbers import BUILTINS
 
 CLAUSE_GAP, SENTENCE_GAP, MAX_GAP = 6, 12, 60
 MAX_WORDS = 20_000
 MAX_ALTERNATIVES = 64
+MAX_LITERAL = 64
+SAME: Mapping[str, str] = {"你": "你您", "您": "你您"}
+"""Characters of a pattern that stand for each other: politeness is no licence."""
 
 
 class PatternError(ValueError):
@@ -76,6 +79,11 @@ class Builtin:
 class _Group:
     options: tuple[tuple["_Node", ...], ...]
     optional: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Literal(Words):
+    """Characters that stand in the pattern itself: neighbours become one word."""
 
 
 Item = Words | Gap | Anchor | Look | Builtin
@@ -164,7 +172,7 @@ class _Reader:
         if self.at < len(self.tokens) and self.tokens[self.at]["maybe"]:
             return
         for option in options:
-            said = [node.words[0] for node in option if isinstance(node, Words)]
+            said = [node.words[0] for node in option if isinstance(node, _Literal)]
             if said and len(said) == len(option) and not plain("".join(said)):
                 self.at = start
                 raise self.fail(
@@ -185,12 +193,21 @@ class _Reader:
             raise self.fail("'?' must follow a character, a bracket or a class")
 
     def reference(self, name: str) -> _Node:
+        if name.startswith("="):
+            return self.exactly(name[1:].strip())
         if name in self.lexicon:
             return self.lexicon[name]
         if name in BUILTINS:
             return Builtin(name)
         self.at -= 1
         raise self.fail(f"no lexicon class is called {name!r}")
+
+    def exactly(self, text: str) -> _Literal:
+        """Characters of which none stands for another."""
+        if not text or len(plain(text)) != len(text) or _BREAKS & set(plain(text)):
+            self.at -= 1
+            raise self.fail("{= } holds characters that every text keeps")
+        return _Literal((text,), tree=text)
 
     def character(self, char: str, branch: list[_Node]) -> None:
         if plain(char) in _BREAKS:
@@ -201,7 +218,9 @@ class _Reader:
             raise self.fail(
                 f"{char!r} {_IS_DROPPED}: leave it out, and where it was to end the words, write $"
             )
-        branch.append(Words((char,), tree=char))
+        alike = tuple(SAME.get(char, char))
+        tree = char if len(alike) == 1 else Tree("alt", alike)
+        branch.append(_Literal(alike, tree=tree))
 
 
 def _words_of(node: _Node) -> tuple[str, ...] | None:
@@ -256,7 +275,9 @@ def _sequences(options: Sequence[Sequence[_Node]]) -> list[list[Item]]:
             words = _words_of(node)
             if words is not None:
                 kept = tuple(word for word in words if word)
-                item = Words(kept, optional="" in words, tree=_tree_of(node))
+                single = isinstance(node, _Literal) or len(words) == 1
+                kind = _Literal if single else Words
+                item = kind(kept, optional="" in words, tree=_tree_of(node))
                 partial = [[*head, item] for head in partial] if kept else partial
             elif isinstance(node, _Group):
                 tails = _sequences(node.options) + ([[]] if node.optional else [])
@@ -270,27 +291,52 @@ def _sequences(options: Sequence[Sequence[_Node]]) -> list[list[Item]]:
 
 
 def _join(items: list[Item]) -> tuple[Item, ...]:
-    """Merge neighbouring single characters into words, and bring all words into normal form."""
+    """Merge neighbouring literals into words, and bring all words into normal form."""
     found: list[Item] = []
     for item in items:
         last = found[-1] if found else None
-        single = isinstance(item, Words) and not item.optional and len(item.words) == 1
-        if single and isinstance(last, Words) and not last.optional and len(last.words) == 1:
-            joined = last.words[0] + item.words[0]  # type: ignore[union-attr]
-            found[-1] = Words((joined,), tree=joined)
-        else:
-            found.append(item)
+        if isinstance(item, _Literal) and isinstance(last, _Literal):
+            pairs = itertools.product(last.words, item.words)
+            words = tuple("".join(pair) for pair in pairs)
+            if len(words) <= MAX_LITERAL:
+                found[-1] = _Literal(words, tree=_beside(last.tree, item.tree))
+                continue
+        found.append(item)
     return tuple(_normal(item) for item in found)
+
+
+def _beside(before: Tree | str, after: Tree | str) -> Tree | str:
+    """The tree of two texts that follow each other."""
+    if isinstance(before, str) and isinstance(after, str):
+        return before + after
+    parts = before.parts if isinstance(before, Tree) and before.kind == "seq" else (before,)
+    if isinstance(parts[-1], str) and isinstance(after, str):
+        return Tree("seq", (*parts[:-1], parts[-1] + after))
+    return Tree("seq", (*parts, after))
 
 
 def _normal(item: Item) -> Item:
     if isinstance(item, Words):
-        words = tuple(dict.fromkeys(word for word in map(plain, item.words) if word))
-        tree = plain(item.tree) if isinstance(item.tree, str) else item.tree
-        return Words(words, item.optional, tree)
+        return Words(_forms(item.words), item.optional, _plain_tree(item.tree))
     if isinstance(item, Look):
-        return Look(tuple(dict.fromkeys(filter(None, map(plain, item.words)))), item.behind)
+        return Look(_forms(item.words), item.behind)
     return item
+
+
+def _plain_tree(tree: Tree | str) -> Tree | str:
+    if isinstance(tree, str):
+        return plain(tree)
+    return Tree(tree.kind, tuple(map(_plain_tree, tree.parts)))
+
+
+def _forms(words: Sequence[str]) -> tuple[str, ...]:
+    """The normal forms of words. Raises `PatternError` where one loses what made it that word."""
+    forms = {word: plain(word) for word in words}
+    whole = {form for word, form in forms.items() if len(form) == len(word)} | {""}
+    for word, form in forms.items():
+        if form not in whole and any(filler in word for filler in FILLERS):
+            raise PatternError(f"{word!r} becomes {form!r}: a part of it {_IS_DROPPED}", 0)
+    return tuple(dict.fromkeys(form for form in forms.values() if form))
 
 
 def parse_pattern(text: str, lexicon: Mapping[str, Words]) -> tuple[tuple[Item, ...], ...]:
@@ -321,7 +367,7 @@ def parse_class(texts: Sequence[str], lexicon: Mapping[str, Words]) -> Words:
     words = _words_of(group)
     if words is None:
         raise PatternError(f"a class may hold words only, and at most {MAX_WORDS} of them", 0)
-    kept = tuple(dict.fromkeys(word for word in map(plain, words) if word))
+    kept = _forms(words)
     if not kept:
         raise PatternError("the class is empty after normalisation", 0)
     return Words(kept, tree=_tree_of(group))

@@ -26,7 +26,17 @@ _ZERO_WIDTH = (
     *range(0x2061, 0x2070),
     *range(0xFE00, 0xFE10),
 )
-_LOOKALIKES = {"巳": "已", "末": "未", "冋": "回", "淸": "清", "囬": "回", "氵": "", "卐": ""}
+_LOOKALIKES = {
+    "妳": "你",
+    "她": "他",
+    "巳": "已",
+    "末": "未",
+    "冋": "回",
+    "淸": "清",
+    "囬": "回",
+    "氵": "",
+    "卐": "",
+}
 
 _HAN = "\u3400-\u9fff\uf900-\ufaff"
 _LONG_DIGITS = re.compile("[零〇一二三四五六七八九幺]{3,}(?![十百千万亿])")
@@ -34,6 +44,8 @@ _DIGIT_WORDS = {word: str(n) for n, word in enumerate("零一二三四五六七�
     "幺": "1",
     "〇": "0",
 }
+FILLERS = ("那个", "就是说")
+"""Words that a speaker says while thinking; they are dropped."""
 _FILLER = re.compile("那个(?![人种样时地名位同女男老小])|就是说")
 _SYMBOL_RUN = re.compile("[\x01]+")
 _SPACE_RUN = re.compile("[\x02\x03]+")

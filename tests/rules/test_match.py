@@ -38,6 +38,10 @@ def find(pattern: str, text: str, **style: bool) -> list[Match]:
         pytest.param("欠了 .. {amount}", "你欠了我们三万二", "欠了我们三万二", id="a sum"),
         pytest.param("12378", "打一二三七八投诉", "12378", id="digits spoken"),
         pytest.param("泼油漆", "泼.油.漆", "泼油漆", id="separators"),
+        pytest.param("你等着", "您等着", "您等着", id="polite as rude"),
+        pytest.param("找你 家? 爸妈", "找妳爸妈", "找你爸妈", id="an old form of you"),
+        pytest.param("你弄死他", "您弄死她", "您弄死他", id="whoever it is"),
+        pytest.param("日{=你}", "日你", "日你", id="exactly these characters"),
     ],
 )
 def test_patterns_match_characters(pattern: str, text: str, quote: str) -> None:
@@ -56,6 +60,7 @@ def test_patterns_match_characters(pattern: str, text: str, quote: str) -> None:
         pytest.param("等着 !(我)", "你等着我", id="not followed by"),
         pytest.param("!<(稍) 等着", "稍等着", id="not preceded by"),
         pytest.param("sb", "usb接口", id="Latin letters have borders"),
+        pytest.param("日{=你}", "今日您欠款", id="exactly these characters"),
     ],
 )
 def test_patterns_stop_where_they_say(pattern: str, text: str) -> None:
@@ -125,7 +130,8 @@ def test_sound_can_be_switched_off_and_made_stronger() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(坐牢", "坐牢)", "{nobody}", "..", "坐..99牢", "？", "坐*牢", "?"]
+    "pattern",
+    ["(坐牢", "坐牢)", "{nobody}", "..", "坐..99牢", "？", "坐*牢", "?", "问那个", "{=？}", "{=}"],
 )
 def test_faulty_patterns_are_refused(pattern: str) -> None:
     with pytest.raises(PatternError):
