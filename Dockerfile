@@ -7,7 +7,7 @@ COPY requirements/run.txt /build/requirements/run.txt
 # shellcheck disable=SC2086  the arguments are words
 RUN python -m venv /opt/hegui && /opt/hegui/bin/pip install ${TORCH_ARGS} torch==2.13.0
 RUN /opt/hegui/bin/pip install --no-deps --require-hashes -r /build/requirements/run.txt
-COPY pyproject.toml README.md LICENSE /build/
+COPY pyproject.toml setup.py README.md LICENSE /build/
 COPY rules /build/rules
 COPY service /build/service
 COPY workers /build/workers

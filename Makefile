@@ -28,7 +28,7 @@ help: ## list these verbs
 
 venv: $(STAMP) ## make .venv from the lock file (quick when nothing changed)
 
-$(STAMP): requirements/lock.txt pyproject.toml
+$(STAMP): requirements/lock.txt pyproject.toml setup.py rules/machine.pyx
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "hegui needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
 	@echo "[1/4] virtual environment $(VENV)"
@@ -37,7 +37,7 @@ $(STAMP): requirements/lock.txt pyproject.toml
 	@$(PIP) install $(TORCH_ARGS) $(TORCH)
 	@echo "[3/4] $$(grep -c '^[a-z].*==' requirements/lock.txt) packages, each checked by its hash"
 	@$(PIP) install --no-deps --require-hashes -r requirements/lock.txt
-	@echo "[4/4] hegui itself"
+	@echo "[4/4] hegui itself, its search compiled"
 	@$(PIP) install --no-deps -e .
 	@touch $@
 	@echo "ready: $(BIN)/hegui --help"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from rules.context import Span, Turn
 from rules.events import Interaction, Segment, Speaker
+from rules.machine import Field
 from rules.normalise import SEGMENT_JOINT, TURN, TURN_JOINT, normalise
 from rules.phonetic import Echo, encode
 
@@ -56,6 +57,11 @@ class Side:
         self.text, self._starts, self._ends = normalise(self.raw)
         self.codes = encode(self.text)
         self._piece_starts = [piece.start for piece in self.pieces]
+
+    @cached_property
+    def field(self) -> Field:
+        """The text and its codes, for the compiled search."""
+        return Field(self.text, self.codes)
 
     @cached_property
     def echo(self) -> Echo:

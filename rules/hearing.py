@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from rules.compile import Compiled
 from rules.context import Span, Turn
-from rules.document import Document, Side, Voice
+from rules.document import Document, Voice
 from rules.events import Segment, Speaker
 from rules.guards import SOFTENING, Place, first_objection
 from rules.legible import GARBLED, oddity
@@ -78,7 +77,6 @@ class Hearing:
         self._scans: dict[Voice, Scan | None] = {}
         self._hits: dict[int, tuple[Hit, ...]] = {}
         self._idioms: dict[Voice, tuple[tuple[int, int], ...]] = {}
-        self._open: dict[int, bool] = {}
 
     def _scan(self, voice: Voice) -> Scan | None:
         """What the automata set off in the words of a voice; None where it says nothing."""
@@ -86,7 +84,7 @@ class Hearing:
             found = None
             if self.document.speaks(voice):
                 side = self.document.side(voice)
-                found = self.pack.matchers[voice].scan(side.text, side.codes)
+                found = self.pack.matchers[voice].scan(side.field)
             self._scans[voice] = found
         return self._scans[voice]
 
@@ -98,15 +96,8 @@ class Hearing:
 
     def may_hold(self, possible: Sequence[frozenset[int]] | None) -> bool:
         """Whether all `words` conditions of one of these sets may hold; None: nothing is needed."""
-        may_match = self._may_match
+        may_match = self._set_off.__contains__
         return possible is None or any(all(map(may_match, keys)) for keys in possible)
-
-    def _may_match(self, key: int) -> bool:
-        known = self._open.get(key)
-        if known is None:
-            scan = self._set_off.get(key)
-            known = self._open[key] = scan is not None and scan.may_match(key)
-        return known
 
     def matches(self, condition: WordsCondition) -> list[Match]:
         """All matches of a condition."""
@@ -117,7 +108,7 @@ class Hearing:
         """The places where a `words` condition holds, in order."""
         held = self._hits.get(condition.key)
         if held is None:
-            matches = self.matches(condition) if self._may_match(condition.key) else ()
+            matches = self.matches(condition) if condition.key in self._set_off else ()
             held = self._judged(condition, matches) if matches else ()
             self._hits[condition.key] = held
         return held
@@ -169,9 +160,14 @@ class Hearing:
         self, condition: WordsCondition, entry: Entry, match: Match
     ) -> tuple[str, str] | None:
         side = self.document.side(condition.voice)
-        for key in entry.unless:
-            if (found := _cancelled(self.pack.unless[key], side, match)) is not None:
-                return "unless", found
+        if entry.unless:
+            low, high = side.turn_span(match.start)
+            near = max(low - 1, match.start - UNLESS_REACH), min(high + 1, match.end + UNLESS_REACH)
+            for key in entry.unless:
+                spot = match.start, match.end
+                found = self.pack.unless.cancelling(key, side.field, near, spot)
+                if found is not None:
+                    return "unless", found
         if not entry.guards:
             return None
         return first_objection(self._place(condition, match), entry.guards)
@@ -289,22 +285,6 @@ def _sentence(raw: str, start: int) -> str:
         if char in "。！!？?；;\x1e\x1f\n":
             return tail[: n + 1]
     return tail
-
-
-def _cancelled(patterns: tuple[Compiled, ...], side: Side, match: Match) -> str | None:
-    """The cancelling pattern that overlaps or touches the match."""
-    low, high = side.turn_span(match.start)
-    low, high = max(low - 1, match.start - UNLESS_REACH), min(high + 1, match.end + UNLESS_REACH)
-    for pattern in patterns:
-        for found in pattern.by_characters.finditer(side.text, low, high):
-            if found.start() <= match.end and match.start <= found.end():
-                return found[0]
-        for found in pattern.by_sound.finditer(side.codes, low, high):
-            same = all(group in pattern.codes for group in found.groups() if group)
-            long = found.end() - found.start() > SHORT_WORD
-            if same and long and found.start() <= match.end and match.start <= found.end():
-                return side.text[found.start() : found.end()]
-    return None
 
 
 def _rank(entry: Entry, match: Match) -> tuple[Any, ...]:

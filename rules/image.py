@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from rules import compile as compiled
-from rules import grammar, needs, rule, sow
+from rules import grammar, needs, program, rule, sow
 from rules.document import Voice
 from rules.grammar import Words
 from rules.match import Matcher
@@ -25,6 +25,7 @@ from rules.phonetic import readings
 from rules.rule import Pack
 from rules.seeds import Sower
 from rules.tables import TABLES
+from rules.unless import Unless
 
 MAGIC = b"hegui pack image 1\n"
 _ALIGNED, _SUM, _LENGTH = 64, 32, 8
@@ -35,6 +36,7 @@ _KINDS = {
     for kind in (
         *(grammar.Words, grammar.Gap, grammar.Anchor, grammar.Look, grammar.Builtin, grammar.Tree),
         *(compiled.Compiled, compiled.Style, sow.Sown, sow.Pass, needs.Needs, needs.Column),
+        *(program.Program, program.Wholes),
         *(rule.Title, rule.Within, rule.Entry, rule.WordsCondition, rule.CueCondition),
         *(rule.AnyCondition, rule.AllCondition, rule.NotCondition, rule.Step, rule.Binding),
         *(rule.SequenceCondition, rule.RepeatedCondition, rule.AbsentCondition, rule.Article),
@@ -83,7 +85,7 @@ def from_bytes(image: bytes) -> Pack:
 def _spoken(pack: Pack) -> dict[str, str]:
     """How the words of all patterns are read as phrases, where that takes a dictionary."""
     patterns = [pattern for matcher in pack.matchers.values() for pattern in matcher.patterns]
-    patterns += [pattern for group in pack.unless.values() for pattern in group]
+    patterns += [pattern for group in pack.unless.groups.values() for pattern in group]
     items = [item for p in patterns for item in p.items if isinstance(item, Words | grammar.Look)]
     words = {word for item in items for word in item.words}
     words |= {leaf for p in patterns for leaf in _leaves(p.items)}
@@ -124,7 +126,8 @@ class _Writer:
                 "p",
                 self._blob(v.serialize(), "|u1", (-1,)),
             ],
-            Matcher: lambda v: ["x", *self._all((v.patterns, v.sower.sown, v.sower.needs))],
+            Matcher: lambda v: ["x", *self._all((v.patterns, *v.sower.tables))],
+            Unless: lambda v: ["u", *self._all((v.groups, v.wholes))],
         }
 
     def value(self, value: Any) -> Any:
@@ -203,6 +206,7 @@ class _Reader:
             "a": lambda found: self._array(found[1]),
             "p": lambda found: _automaton(self._array(found[1]).tobytes()),
             "x": lambda found: _matcher(*self._all(found)),
+            "u": lambda found: Unless(*self._all(found)),
         }
         for name, *fields in document["objects"]:
             self._objects.append(_MAKERS[name](*self._members(fields)))
@@ -228,5 +232,5 @@ def _automaton(data: bytes) -> daachorse.CharwiseDoubleArrayAhoCorasick:
     return daachorse.CharwiseDoubleArrayAhoCorasick.deserialize(data)
 
 
-def _matcher(patterns: tuple[compiled.Compiled, ...], sown: Any, wanted: Any) -> Matcher:
-    return Matcher(patterns, Sower(patterns, sown, wanted))
+def _matcher(patterns: tuple[compiled.Compiled, ...], *tables: Any) -> Matcher:
+    return Matcher(patterns, Sower(patterns, *tables))

@@ -19,7 +19,7 @@ NEEDS = 2
 COMMON = 2.0
 """A word expected more often than this where it is wanted is not looked for: it sorts nothing."""
 
-HASHES = 4096
+HASHES, FACTOR = 4096, 283
 """Numbers that stand for pairs of codes."""
 
 Places = NDArray[np.int64]
@@ -202,7 +202,7 @@ class _Begins:
 
 def hashed(one: NDArray[AnyInt], two: NDArray[AnyInt]) -> NDArray[AnyInt]:
     """A number below `HASHES` for each pair of codes."""
-    found: NDArray[AnyInt] = (one * 283 + two) & (HASHES - 1)
+    found: NDArray[AnyInt] = (one * FACTOR + two) & (HASHES - 1)
     return found
 
 

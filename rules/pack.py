@@ -30,6 +30,7 @@ from rules.rule import (
     WordsCondition,
 )
 from rules.sheet import Value, read
+from rules.unless import Unless
 from rules.when import Reader, Setting, default_guards
 
 _FILE_KEYS = {"family", "title", "lexicon", "lexicon+", "idioms", "cues", "rules", "not_checked"}
@@ -105,7 +106,7 @@ def parse(files: Mapping[str, str]) -> Pack:
         cues=draft.cues,
         conditions=reader.conditions,
         matchers={voice: Matcher(reader.patterns[voice]) for voice in Voice},
-        unless=reader.unless,
+        unless=Unless(reader.unless),
         idioms=_idioms(list(sheets.values()), draft),
         untrusted_limit=limit,
         not_checked=tuple(sorted(draft.not_checked, key=lambda item: item.id)),

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from rules.compile import Compiled
 from rules.document import Voice
 from rules.match import Matcher
 from rules.model import Disposition, Severity
+from rules.unless import Unless
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +276,7 @@ class Pack:
     cues: Mapping[str, WordsCondition]
     conditions: Mapping[int, WordsCondition]
     matchers: Mapping[Voice, Matcher]
-    unless: Mapping[int, tuple[Compiled, ...]]
+    unless: Unless
     idioms: Any
     untrusted_limit: float = 0.4
     not_checked: tuple[NotChecked, ...] = ()

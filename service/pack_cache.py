@@ -17,6 +17,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 import rules
+from rules import machine
 from rules.image import ImageError, from_bytes, to_bytes
 
 KEPT = 4
@@ -29,9 +30,11 @@ _OTHERS_WRITE = 0o022
 def compiled(files: Mapping[str, str], folder: Path | None = None) -> rules.Pack:
     """The pack of these files (name to text), compiled or from the cache.
 
-    `folder` holds the cache; the user's own by default. Raises `rules.PackError`.
+    `folder` holds the cache; the user's own by default. Raises `rules.PackError`, and `ImportError`
+    where the compiled search was built of another source than the one that lies beside it.
     """
     folder = user_cache_path("hegui") / "packs" if folder is None else folder
+    refuse_stale(Path(rules.__file__).parent, machine.DIGEST)
     name = f"{key_of(files, Path(rules.__file__).parent)}.image"
     pack = _read(folder, name)
     if pack is None:
@@ -40,10 +43,21 @@ def compiled(files: Mapping[str, str], folder: Path | None = None) -> rules.Pack
     return pack
 
 
+def refuse_stale(code: Path, built: str) -> None:
+    """Raise `ImportError` where the source in this folder, if any, has not the digest `built`."""
+    source = code / "machine.pyx"
+    if source.exists() and hashlib.sha256(source.read_bytes()).hexdigest() != built:
+        raise ImportError(
+            f"{source} has changed since it was compiled; run `make venv`, "
+            "or `python setup.py build_ext --inplace` in a working tree of its own"
+        )
+
+
 def key_of(files: Mapping[str, str], code: Path) -> str:
     """Names all that a compiled pack follows from; `code` is the folder of the compiler."""
     total = hashlib.sha256(f"{sys.implementation.cache_tag} {sys.byteorder}".encode())
     sources = {str(path.relative_to(code)): path.read_bytes() for path in code.rglob("*.py")}
+    sources["machine"] = machine.DIGEST.encode()
     used = {name: metadata.version(name).encode() for name in _LIBRARIES}
     texts = {name: text.encode() for name, text in files.items()}
     for part in (sources, used, texts):

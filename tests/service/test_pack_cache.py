@@ -1,6 +1,7 @@
 """A compiled pack is kept for the next process; a cache that cannot be trusted changes nothing."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import rules
+from rules import machine
 from rules.image import MAGIC, ImageError, from_bytes, to_bytes
-from service.pack_cache import KEPT, compiled, key_of
+from service.pack_cache import KEPT, compiled, key_of, refuse_stale
 from service.packs import load_pack
 from tests.rules.small_pack import ARTICLES, HEAD, RULES, call, small_pack, verdict_of
 
@@ -168,3 +170,32 @@ def test_the_small_pack_is_not_changed_by_making_its_image() -> None:
     pack = small_pack()
 
     assert to_bytes(pack) == to_bytes(pack)
+
+
+def test_a_search_compiled_of_another_source_is_refused_and_the_remedy_named(
+    tmp_path: Path,
+) -> None:
+    code = Path(rules.__file__).parent
+    refuse_stale(code, machine.DIGEST)
+    refuse_stale(tmp_path, machine.DIGEST)  # an installed package holds no source
+    source = (code / "machine.pyx").read_bytes()
+    (tmp_path / "machine.pyx").write_bytes(source + b"# changed")
+
+    with pytest.raises(ImportError, match="make venv"):
+        refuse_stale(tmp_path, machine.DIGEST)
+
+
+def test_without_the_compiled_search_the_remedy_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    for source in Path(rules.__file__).parent.glob("*.py"):
+        shutil.copy(source, tmp_path / "rules")
+    ran = subprocess.run(
+        [sys.executable, "-c", "import rules"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert ran.returncode == 1
+    assert "make venv" in ran.stderr
