@@ -1,7 +1,7 @@
 """Accounts that money is to be sent to, as they are read out or written, whole or in pieces."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
@@ -13,7 +13,7 @@ _PAUSE = (
     r"最后|完了|就|是|对|好|行|的|呢|嘛|记|下来?|着|了|吗|吧|没|你|您|我|说|念|慢点?|听|写|拿笔|稍等|等等)"
 )
 _PIECE = re.compile(
-    rf"(?<![{_FIGURES}.．])[{_FIGURES}](?:[\s*,，、\-－—·]{{0,2}}[{_FIGURES}]){{1,}}"
+    rf"[{_FIGURES}](?<![{_FIGURES}.．].)(?:[\s*,，、\-－—·]{{0,2}}[{_FIGURES}]){{1,}}"
     r"(?![十百千万亿元块毛角年月日号点时分%％期个天])"
 )
 _ONLY_PAUSE = re.compile(rf"{_PAUSE}*")
@@ -56,19 +56,21 @@ class Account:
         return _MOBILE.fullmatch(self.value) is not None
 
 
-_MAY_HOLD = re.compile(
-    rf"[{_FIGURES}][\s*,，、\-－—·]{{0,2}}[{_FIGURES}]{{2}}|(?i:微信|威信|薇信|支付宝|vx?信|[wv]x)"
-)
+_CHAT_START, _CHAT = re.compile("[微威薇支vVwW]"), re.compile("(?i:[微威薇v]信|支付宝|vx信|[wv]x)")
+_ONES = re.compile(f"[{_FIGURES}]+")
 
 
-def may_hold_account(text: str) -> bool:
-    """Whether a text may hold a part of an account; most say no, and at once."""
-    return _MAY_HOLD.search(text) is not None
+def may_hold_account(texts: Iterable[str]) -> bool:
+    """Whether these stretches of one side's words may hold an account; most say no, and at once."""
+    joined = "|".join(texts)
+    if _CHAT_START.search(joined) and _CHAT.search(joined):
+        return True
+    return sum([len(digits_of(piece)) for piece in _PIECE.findall(joined)]) >= _LEAST
 
 
 def digits_of(text: str) -> str:
     """The figures of a text, Arabic and spelled out, one after the other."""
-    return "".join(char for char in text.translate(_PLAIN) if char.isascii() and char.isdigit())
+    return "".join(_ONES.findall(text)).translate(_PLAIN)
 
 
 def accounts(said: Sequence[Said]) -> tuple[Account, ...]:

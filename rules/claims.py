@@ -1,6 +1,7 @@
 """Sums of money that a text claims, read from spoken or written Chinese."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -16,6 +17,7 @@ _BIG = {"万": 10_000, "萬": 10_000, "亿": 100_000_000}
 _WIDE = str.maketrans("０１２３４５６７８９．，", "0123456789.,")
 
 _HAN = "".join(_DIGITS) + "".join(_UNITS)
+_ANY_FIGURE = re.compile(f"[0-9０-９{_HAN}几半]")
 _FIGURES = rf"[0-9０-９{_HAN}几](?:[0-9０-９{_HAN}万萬亿点多几]|[.．,，](?=[0-9０-９]))*"
 _MONEY = re.compile(
     rf"(?P<sign>[￥¥]\s*)?(?P<run>{_FIGURES})(?P<more>[多来余几]?万?[多来余]?)"
@@ -206,9 +208,16 @@ def _is_money(match: re.Match[str], text: str, value: Decimal) -> bool:
     return run[0].isdecimal() and value >= _LEAST_BARE and bool(_MONEY_BEFORE.search(before))
 
 
+def holds_figure(text: str) -> bool:
+    """Whether there is any figure in the text, Arabic or Chinese."""
+    return _ANY_FIGURE.search(text) is not None
+
+
 def amounts(text: str) -> tuple[Amount, ...]:
     """Every sum of money in the text, in order; linear in its length."""
     found: list[Amount] = []
+    if not holds_figure(text):
+        return ()
     for match in _MONEY.finditer(text):
         bounds = _range_of(match["run"].translate(_WIDE), match["more"])
         if bounds is None or not _is_money(match, text, bounds[1]):
@@ -243,9 +252,13 @@ _PART_AFTER = re.compile(r"^[^，。；]{0,2}(?:一个月|每月|一期|以上|�
 _SUM_UP = re.compile(r"连本带利|本息|总共|一共|合计|总计|共计|加起来")
 
 
-def claimed_totals(text: str) -> tuple[Amount, ...]:
-    """The sums stated as the whole debt: not instalments, fees, payments or limits."""
-    return tuple(amount for amount in amounts(text) if _states_whole(text, amount))
+def claimed_totals(text: str, sums: Iterable[Amount] | None = None) -> tuple[Amount, ...]:
+    """The sums stated as the whole debt: not instalments, fees, payments or limits.
+
+    `sums`: the amounts of the text, where they are known already.
+    """
+    known = amounts(text) if sums is None else sums
+    return tuple([amount for amount in known if _states_whole(text, amount)])
 
 
 def _states_whole(text: str, amount: Amount) -> bool:

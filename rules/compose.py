@@ -1,12 +1,13 @@
 """Conditions over a contact: words, facts, order, repetition and absence put together."""
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from rules.conditions import FACTS
-from rules.context import ContactContext, FactHit, Span
+from rules.context import ContactContext, Span
 from rules.hearing import Hearing, Hit
 from rules.model import Disposition, Finding
 from rules.quota import parts
@@ -29,37 +30,42 @@ MAX_CHAINS = 400
 """Chains of a sequence that are followed; more of them in one contact say nothing new."""
 
 
-Composed = (
-    FactsCondition
-    | AllCondition
-    | SequenceCondition
-    | RepeatedCondition
-    | AbsentCondition
-    | FindingsCondition
-)
-
-
 @dataclass(slots=True)
 class Scene:
-    """One rule on one contact: what it hears, what it knows, and what could not be decided."""
+    """One contact before the rules: what is heard and known of it, what could not be decided.
+
+    The context carries the parameters of the rule that is asked, and the arguments of its facts.
+    """
 
     hearing: Hearing
-    context: Callable[..., ContactContext]
-    unknown: list[str] = field(default_factory=list)
-    found: Sequence[Finding] = ()
+    context: ContactContext
+    unknown: list[str]
+    found: Sequence[Finding]
 
 
 def holds(condition: Condition, scene: Scene) -> tuple[Hit, ...]:
     """The places where a condition holds on a contact, in order; empty where it does not."""
-    if isinstance(condition, WordsCondition):
-        return scene.hearing.hits(condition)
-    if isinstance(condition, CueCondition):
-        return scene.hearing.hits(scene.hearing.pack.cues[condition.name])
-    if isinstance(condition, NotCondition):
-        return () if holds(condition.part, scene) else (Hit((-1, 0)),)
-    if isinstance(condition, AnyCondition):
-        return tuple(hit for part in condition.parts for hit in holds(part, scene))
-    return _composed(condition, scene)
+    return _HOLDS[type(condition)](condition, scene)
+
+
+def _words(condition: WordsCondition, scene: Scene) -> tuple[Hit, ...]:
+    return scene.hearing.hits(condition)
+
+
+def _cue(condition: CueCondition, scene: Scene) -> tuple[Hit, ...]:
+    return scene.hearing.hits(scene.hearing.pack.cues[condition.name])
+
+
+def _not(condition: NotCondition, scene: Scene) -> tuple[Hit, ...]:
+    return () if holds(condition.part, scene) else (Hit((-1, 0)),)
+
+
+def _any(condition: AnyCondition, scene: Scene) -> tuple[Hit, ...]:
+    found: tuple[Hit, ...] = ()
+    for part in condition.parts:
+        if hits := _HOLDS[type(part)](part, scene):
+            found += hits
+    return found
 
 
 Ways = tuple[frozenset[int], ...] | None
@@ -111,21 +117,8 @@ def _is_ruled_out(condition: Condition, scene: Scene) -> bool:
     known: dict[int, Ways] = pack.memory.setdefault("ways", {})
     if id(condition) not in known:
         known[id(condition)] = ways(condition, pack.cues)
-    return not scene.hearing.may_hold(known[id(condition)])
-
-
-def _composed(condition: Composed, scene: Scene) -> tuple[Hit, ...]:
-    if isinstance(condition, FactsCondition):
-        return _facts(condition, scene)
-    if isinstance(condition, AllCondition):
-        return () if _is_ruled_out(condition, scene) else _all(condition, scene)
-    if isinstance(condition, SequenceCondition):
-        return () if _is_ruled_out(condition, scene) else _sequence(condition, scene)
-    if isinstance(condition, RepeatedCondition):
-        return _repeated(condition, scene)
-    if isinstance(condition, FindingsCondition):
-        return _gravest(condition, scene)
-    return _absent(condition, scene)
+    possible = known[id(condition)]
+    return possible is not None and not scene.hearing.may_hold(possible)
 
 
 def _gravest(condition: FindingsCondition, scene: Scene) -> tuple[Hit, ...]:
@@ -175,8 +168,8 @@ def _gravity(finding: Finding) -> tuple[int, int, float, str, int]:
 
 def _facts(condition: FactsCondition, scene: Scene) -> tuple[Hit, ...]:
     found: list[Hit] = []
-    results: Iterable[FactHit] = FACTS[condition.name](scene.context(arguments=condition.arguments))
-    for result in results:
+    scene.context.arguments = condition.arguments
+    for result in FACTS[condition.name](scene.context):
         if result.unknown is not None:
             scene.unknown.append(result.unknown)
             continue
@@ -215,6 +208,8 @@ def _seconds_apart(one: Hit, other: Hit) -> float:
 
 def _all(condition: AllCondition, scene: Scene) -> tuple[Hit, ...]:
     """Facts are asked first: they cost less than words, and mostly do not hold."""
+    if _is_ruled_out(condition, scene):
+        return ()
     held: dict[int, tuple[Hit, ...]] = {}
     before = len(scene.unknown)
     for n, part in enumerate(condition.parts):
@@ -277,6 +272,8 @@ def _follows(before: Hit, after: Hit, within: Within | None) -> bool:
 
 
 def _sequence(condition: SequenceCondition, scene: Scene) -> tuple[Hit, ...]:
+    if _is_ruled_out(condition, scene):
+        return ()
     steps = condition.steps
     found: dict[int, tuple[Hit, ...]] = {}
     for n, step in sorted(enumerate(steps), key=lambda pair: pair[1].negative):
@@ -348,3 +345,17 @@ def _distinct(hits: list[Hit]) -> tuple[Hit, ...]:
     """The hits in order, each place once."""
     by_place = {(hit.order, hit.span): hit for hit in reversed(hits)}
     return tuple(sorted(by_place.values(), key=lambda hit: hit.order))
+
+
+_HOLDS: dict[type[Condition], Callable[[Any, Scene], tuple[Hit, ...]]] = {
+    WordsCondition: _words,
+    CueCondition: _cue,
+    NotCondition: _not,
+    AnyCondition: _any,
+    AllCondition: _all,
+    SequenceCondition: _sequence,
+    RepeatedCondition: _repeated,
+    AbsentCondition: _absent,
+    FactsCondition: _facts,
+    FindingsCondition: _gravest,
+}

@@ -31,28 +31,14 @@ class Span:
     biased: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Everything one side says until the other speaks; `text` is normalised, `raw` as received."""
-
-    index: int
-    speaker: Speaker
-    text: str
-    raw: str
-    start: float
-    end: float
-    segments: tuple[int, ...]
-    trusted: bool = True
-
-
 class Words(Protocol):
     """What the engine can say of the words of a contact."""
 
     def said(self, cue: str, contact: Contact) -> tuple[Span, ...]:
         """Places where the cue holds, in order."""
 
-    def turns(self, contact: Contact) -> tuple[Turn, ...]:
-        """The turns of the contact, in order; a message is one turn of the collector."""
+    def goes_on(self, contact: Contact, segment: int) -> bool:
+        """Whether a turn of the collector begins after that segment."""
 
     def garbled(self, contact: Contact) -> bool:
         """Whether what was said in the contact is badly written down."""
@@ -79,9 +65,9 @@ class ContactContext:
         """Hits of a cue in this contact, or in another one of the history."""
         return self.words.said(cue, contact or self.contact)
 
-    def turns(self, contact: Contact | None = None) -> tuple[Turn, ...]:
-        """Turns of this contact, or of another one of the history."""
-        return self.words.turns(contact or self.contact)
+    def goes_on(self, segment: int) -> bool:
+        """Whether a turn of the collector begins after that segment of this contact."""
+        return self.words.goes_on(self.contact, segment)
 
     def garbled(self) -> bool:
         """Whether what was said in this contact is badly written down."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
-from rules.context import Span, Turn
+from rules.context import Span
 from rules.events import Interaction, Segment, Speaker
 from rules.machine import Field
 from rules.normalise import SEGMENT_JOINT, TURN, TURN_JOINT, normalise
@@ -57,6 +57,7 @@ class Side:
         self.text, self._starts, self._ends = normalise(self.raw)
         self.codes = encode(self.text)
         self._piece_starts = [piece.start for piece in self.pieces]
+        self._piece_ends = [*self._piece_starts[1:], len(self.raw)]
 
     @cached_property
     def field(self) -> Field:
@@ -86,6 +87,11 @@ class Side:
 
     def raw_span(self, start: int, end: int) -> tuple[_Piece, int, int]:
         """The segment that holds most of a stretch, and its part there in raw characters."""
+        first, last = int(self._starts[start]), int(self._starts[end - 1])
+        owner = bisect_right(self._piece_starts, first) - 1
+        if owner >= 0 and last < self._piece_ends[owner]:
+            piece = self.pieces[owner]
+            return piece, first - piece.start, int(self._ends[end - 1]) - piece.start
         starts, ends = self._starts[start:end].tolist(), self._ends[start:end].tolist()
         owners = [bisect_right(self._piece_starts, at) - 1 for at in starts]
         best = max(dict.fromkeys(owners), key=lambda n: (owners.count(n), -n))
@@ -131,10 +137,6 @@ class Document:
             self._own[voice] = [n for n, run in enumerate(self.runs) if run[0][1].speaker in wanted]
         return self._own[voice]
 
-    def turn_text(self, turn: int) -> str:
-        """The raw text of a turn."""
-        return SEGMENT_JOINT.join(segment.text for _, segment in self.runs[turn])
-
     def span(self, voice: Voice, start: int, end: int) -> Span:
         """The span of a stretch of the normal form of a side, in raw characters and seconds."""
         piece, char_start, char_end = self.side(voice).raw_span(start, end)
@@ -144,15 +146,15 @@ class Document:
         length, width = max(1, len(segment.text)), segment.end - segment.start
         timed = not log and width > 0
         return Span(
-            segment=piece.segment,
-            char_start=char_start,
-            char_end=char_end,
-            heard=heard,
-            quote=heard,
-            speaker=None if log else segment.speaker,
-            turn=piece.turn,
-            start=round(segment.start + width * char_start / length, 2) if timed else None,
-            end=round(segment.start + width * char_end / length, 2) if timed else None,
+            piece.segment,
+            char_start,
+            char_end,
+            heard,
+            heard,
+            None if log else segment.speaker,
+            piece.turn,
+            round(segment.start + width * char_start / length, 2) if timed else None,
+            round(segment.start + width * char_end / length, 2) if timed else None,
             trusted=segment.trusted,
             biased=not log and self._is_biased(voice, start, end),
         )
@@ -168,29 +170,6 @@ class Document:
         side = self.side(voice)
         return any(
             self.segments[side.piece_at(place).segment].biased for place in range(start, end)
-        )
-
-    @cached_property
-    def turns(self) -> tuple[Turn, ...]:
-        """The turns as fact conditions see them."""
-        texts = [self.turn_text(n) for n in range(len(self.runs))]
-        whole = TURN_JOINT.join(texts)
-        if whole.count(TURN_JOINT) == len(texts) - 1:
-            normal = normalise(whole)[0].split(TURN)  # one turn has no say in another's form
-        else:
-            normal = [normalise(text)[0] for text in texts]
-        return tuple(
-            Turn(
-                index=n,
-                speaker=run[0][1].speaker,
-                text=normal[n],
-                raw=" ".join(segment.text for _, segment in run),
-                start=run[0][1].start,
-                end=max(segment.end for _, segment in run),
-                segments=tuple(index for index, _ in run),
-                trusted=any(segment.trusted for _, segment in run),
-            )
-            for n, run in enumerate(self.runs)
         )
 
 

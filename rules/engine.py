@@ -4,12 +4,11 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from functools import partial
 from typing import Any
 
 from rules.citation import may_cite
 from rules.compose import Scene, Ways, holds, ways
-from rules.context import ContactContext, Span, Turn
+from rules.context import ContactContext, Span
 from rules.document import Voice
 from rules.events import Case, Channel, Interaction, Mode, Speaker
 from rules.flaws import flaws_of, talked
@@ -58,9 +57,9 @@ class _Ledger:
         """Places where a cue holds."""
         return self.hearing(contact).said(cue)
 
-    def turns(self, contact: Contact) -> tuple[Turn, ...]:
-        """The turns of a contact."""
-        return self.hearing(contact).turns()
+    def goes_on(self, contact: Contact, segment: int) -> bool:
+        """Whether a turn of the collector begins after that segment."""
+        return self.hearing(contact).goes_on(segment)
 
     def garbled(self, contact: Contact) -> bool:
         """Whether what was said in a contact is badly written down."""
@@ -139,26 +138,19 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
     hearing = ledger.hearing(contact)
     found: list[Finding] = []
     unknown: list[str] = []
+    context = ContactContext(
+        ledger.history, contact, index, case, {}, {}, words=ledger, memory=ledger.memory
+    )
+    scene = Scene(hearing, context, unknown, found)
     for rule, possible in _rules_about(ledger.pack, interaction):
-        if not hearing.may_hold(possible):
+        if possible is not None and not hearing.may_hold(possible):
             continue
         values = ledger.parameters[rule.id]
         if not _binds(rule, day) or values.get("enabled") is False:
             continue
-        context = partial(
-            ContactContext,
-            ledger.history,
-            contact,
-            index,
-            case,
-            values,
-            words=ledger,
-            memory=ledger.memory,
-        )
-        scene = Scene(hearing, context, found=found)
+        context.parameters = values
         if hits := holds(rule.when, scene):
             found += _findings(rule, hits, values, hearing)
-        unknown += scene.unknown
     found += _suggested(ledger.pack, hearing, suggestions.get(contact.key, ()), found, day)
     found = _cited(ledger.pack, found, day, case)
     found.sort(key=_place)

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 import rjieba
@@ -16,10 +16,17 @@ from rules.talked_about import SPOKEN_OF_AFTER, SPOKEN_OF_BEFORE
 _NEAR, _FAR, _AFTER = 12, 28, 24
 """Characters before a match in which a negation still governs it, or may; and after it."""
 
+_TURN_FAR = 120
+"""Characters of the turn on both sides of a match that any guard looks at."""
+
 
 @dataclass(slots=True)
 class Place:
-    """A match in the normal form of its side: `words` are the spans of the words that matched."""
+    """A match in the normal form of its side: `words` are the spans of the words that matched.
+
+    `sentence` and `turn` are where the sentence and the turn round it begin and end, or where no
+    guard looks any further.
+    """
 
     text: str
     codes: str
@@ -29,43 +36,59 @@ class Place:
     idioms: tuple[tuple[int, int], ...] = ()
     raw_after: str = ""
     exact: bool = True
+    sentence: tuple[int, int] = field(init=False)
+    turn: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        text, end = self.text, self.end
+        far = max(0, self.start - _TURN_FAR)
+        low = max(far, text.rfind(TURN, far, self.start) + 1)
+        high = text.find(TURN, end, end + _TURN_FAR)
+        if high < 0:
+            high = min(len(text), end + _TURN_FAR)
+        stop = text.find(HARD, end, high)
+        first = max(low, text.rfind(HARD, low, self.start) + 1)
+        self.turn, self.sentence = (low, high), (first, high if stop < 0 else stop)
+
+    def before(self, most: int) -> int:
+        """Where the sentence begins, or so many characters before the match."""
+        return max(self.sentence[0], self.start - most)
+
+    def after(self, most: int) -> int:
+        """Where the sentence ends, or so many characters after the match."""
+        return min(self.sentence[1], self.end + most)
+
+    def turn_after(self, most: int) -> int:
+        """Where the turn ends, or so many characters after the match."""
+        return min(self.turn[1], self.end + most)
+
+    def clause(self, most: int) -> tuple[int, int]:
+        """The clause round the match, so many characters on both sides at most."""
+        low, high = self.before(most), self.after(most)
+        comma = self.text.find(SOFT, self.end, high)
+        return (max(low, self.text.rfind(SOFT, low, self.start) + 1), high if comma < 0 else comma)
 
 
 Guard = Callable[[Place], str | None]
 """Says why a match does not count, or None where it lets it through."""
 
 
+_written = cache(re.compile)
+"""An expression over characters, compiled once."""
+
+
 @cache
-def _sound_form(pattern: str) -> str:
+def _heard(pattern: str) -> re.Pattern[str]:
     """The same expression over syllable codes; Chinese characters alone are changed."""
-    return re.sub("[\u3400-\u9fff]", lambda found: encode(found[0]), pattern)
-
-
-@cache
-def _compiled(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
-    return re.compile(pattern), re.compile(_sound_form(pattern))
+    return re.compile(re.sub("[\u3400-\u9fff]", lambda found: encode(found[0]), pattern))
 
 
 def _search(pattern: str, place: Place, low: int, high: int, *, sound: bool = True) -> str | None:
     """What the expression finds in a stretch, by characters or else by sound."""
-    by_characters, by_sound = _compiled(pattern)
-    found = by_characters.search(place.text[low:high])
+    found = _written(pattern).search(place.text[low:high])
     if found is None and sound:
-        found = by_sound.search(place.codes[low:high])
+        found = _heard(pattern).search(place.codes[low:high])
     return None if found is None else place.text[low + found.start() : low + found.end()]
-
-
-def _back(place: Place, most: int, marks: str) -> int:
-    """Start of what stands before the match, back to the nearest of these marks."""
-    low = max(0, place.start - most)
-    return max([low, *(place.text.rfind(mark, low, place.start) + 1 for mark in marks)])
-
-
-def _ahead(place: Place, most: int, marks: str) -> int:
-    """End of what stands after the match, up to the nearest of these marks."""
-    high = min(len(place.text), place.end + most)
-    ends = [place.text.find(mark, place.end, high) for mark in marks]
-    return min([high, *(end for end in ends if end >= 0)])
 
 
 _DENIAL = (
@@ -86,7 +109,7 @@ _TURNING = (
     "(?:就|否则|不然|要不|再不|的话|但|可是|不过|只是|反而|然后|小心|等着|那我|那就"
     "|除非|直接|马上|立刻|明天|今天|后果|不还|不给|不接|不处理|逼|不怕)"
 )
-_ADJACENT = "(?:不|没|别|勿|莫|无)(?:有|要|想|会|再|去|来|敢)?$"
+_ADJACENT = re.compile("[不没别勿莫无][有要想会再去来敢]?$")
 _STILL_THREAT = (
     "(?:但|但是|可|可是|不过|只是|就怕|至于)[^。\n]{0,10}(?:兄弟|弟兄|别人|人家|他们|手下|朋友|"
     "那帮|那群|会不会|保不齐|不敢保证|不保证|不好说|难说|不知道"
@@ -112,29 +135,28 @@ _OWN_WILL = (
     "(?:就|肯定|一定)?不(?:会|干|做|搞)(?:放过|罢休|客气|算完|善罢|管|手软|走|停|让"
     "|只|仅|等|再|跟你|给你|饶)"
 )
+_WILL_OR_TURN = f"{_OWN_WILL}|{_TURNING}"
+_NO_ADJACENT = (
+    f"{_NO_DENIAL}|(?:再|要|又|还|老|总|一直|敢)不$|怪(?:我们?)?不$|别(?:想|怪|以为|逼|指望)"
+)
 
 
 def negated(place: Place) -> str | None:
     """Clear what is denied or forbidden, but not a threat that is only worded as a denial."""
-    sentence = _ahead(place, _AFTER, HARD + TURN)
+    sentence = place.after(_AFTER)
     if _search(_STILL_THREAT, place, place.end, sentence):
         return None
-    near = _back(place, _NEAR, BREAKS)
-    if found := re.search(_ADJACENT, place.text[near : place.start]):
+    near, _ = place.clause(_NEAR)
+    if found := _ADJACENT.search(place.text[near : place.start]):
         before = place.text[max(near, place.start - 6) : place.start]
-        if not re.search(
-            _NO_DENIAL
-            + "|(?:再|要|又|还|老|总|一直|敢)不$|怪(?:我们?)?不$|别(?:想|怪|以为|逼|指望)",
-            before,
-        ):
+        if not _written(_NO_ADJACENT).search(before):
             return _reason("denied", found[0], place)
     if inner := _inner_denial(place):
         return _reason("denied", inner, place)
-    far = _back(place, _FAR, HARD + TURN)
-    if found_text := _governing(place, far):
+    if found_text := _governing(place, place.before(_FAR)):
         return _reason("denied", found_text, place)
     after = _search(_DENIED_AFTER, place, place.end, sentence)
-    if after and not re.search(f"{_OWN_WILL}|{_TURNING}", after):
+    if after and not _written(_WILL_OR_TURN).search(after):
         return _reason("denied", after, place)
     return None
 
@@ -144,6 +166,8 @@ _INNER = re.compile("(?:并?不是|并不|不会|绝不|从不|不再|并没有|
 
 def _inner_denial(place: Place) -> str | None:
     """A denial between two words of the match, right before the second: 罚息不是翻倍."""
+    if len(place.words) == 1:
+        return None
     for (_, end), (start, _) in itertools.pairwise(sorted(place.words)):
         found = _INNER.search(place.text[end:start])
         if found and place.text[start] not in "有还":  # 不是还有额度吗
@@ -153,17 +177,16 @@ def _inner_denial(place: Place) -> str | None:
 
 def _governing(place: Place, low: int) -> str | None:
     """A denial before the match that governs it: nothing between them turns the sense."""
-    by_characters, by_sound = _compiled(_DENIAL)
-    spans = [found.span() for found in by_characters.finditer(place.text, low, place.start)]
+    spans = [found.span() for found in _written(_DENIAL).finditer(place.text, low, place.start)]
     spans += [
         found.span()
-        for found in by_sound.finditer(place.codes, low, place.start)
+        for found in _heard(_DENIAL).finditer(place.codes, low, place.start)
         if found.end() - found.start() > 1
     ]
     for start, end in sorted(set(spans), reverse=True):
         between = place.text[end : place.start]
         listing = between.count(SOFT)
-        if re.search(_TURNING, between) or _blocked(place, low, start, end):
+        if _written(_TURNING).search(between) or _blocked(place, low, start, end):
             continue
         strong = re.search(
             "绝|决|禁止|杜绝|不得|不允许|从不|从来|不准|不许|不会", place.text[start:end]
@@ -177,8 +200,7 @@ def _governing(place: Place, low: int) -> str | None:
 
 def _blocked(place: Place, low: int, start: int, end: int) -> bool:
     """Whether words on the denial unmake it; 能不能 does so to its own 不能 only (能不能不让…)."""
-    by_characters, _ = _compiled(_NO_DENIAL)
-    near = by_characters.finditer(place.text, max(low, start - 4), min(end + 2, place.start))
+    near = _written(_NO_DENIAL).finditer(place.text, max(low, start - 4), min(end + 2, place.start))
     asking = {"会不会", "能不能", "是不是", "可不可以", "有没有"}
     return any(found[0] not in asking or found.end() > start for found in near)
 
@@ -196,6 +218,7 @@ _QUESTION_END = (
     "^[^。\n]{0,10}?(?:吗|呢|么|没有|对吧|是吧|是不是|不|嘛|谁|哪)?(?:，(?:是吗|对"
     "吗|是吧|对吧|是不是))?。"
 )
+_TURN_OR_ASK = f"{_TURNING}|我(?:再)?问你"
 _OF_COURTS = "公安|法院|警|立案|判|起诉|仲裁|传票"
 _PLAIN_QUESTION = "^了?(?:吗|没有|没|了没)(?:，|。|$)"
 _DARE = "信不信|怕不怕|想不想|要不要我|是不是想|你想|您想|你是不是要|想让|逼我|非要|敢不敢|怎么样"
@@ -203,17 +226,17 @@ _DARE = "信不信|怕不怕|想不想|要不要我|是不是想|你想|您想|�
 
 def question(place: Place) -> str | None:
     """Clear what the collector only asks about: did somebody say this, is that your worry?"""
-    low = _back(place, _FAR, HARD + TURN)
+    low = place.before(_FAR)
     before = place.text[low : place.start]
-    if re.search(_DARE, before):
+    if _written(_DARE).search(before):
         return None
-    plain = re.match(_PLAIN_QUESTION, place.text[place.end :])
-    if plain and re.search(_OF_COURTS, place.text[place.start : place.end]):
+    plain = _written(_PLAIN_QUESTION).match(place.text[place.end : place.end + 5])
+    if plain and _written(_OF_COURTS).search(place.text[place.start : place.end]):
         return _reason("asked", plain[0], place)
     asked = _search(_ASKED, place, low, place.start)
-    if asked is None or re.search(f"{_TURNING}|我(?:再)?问你", before):
+    if asked is None or _written(_TURN_OR_ASK).search(before):
         return None
-    ends = re.match(_QUESTION_END, place.text[place.end : place.end + 20])
+    ends = _written(_QUESTION_END).match(place.text[place.end : place.end + 20])
     marked = "?" in place.raw_after or "？" in place.raw_after
     asks = "是不是" in before or "有没有" in before or "是否" in before
     if asks or (ends and re.search("吗|呢|么|没有|吧|是不是|嘛", ends[0])) or marked:
@@ -243,27 +266,27 @@ _STILL_ON = "老子|再敢|试试|再不|否则|不然|要是不|你要不|不�
 
 def reported(place: Place) -> str | None:
     """Clear the words of others that the collector repeats to clarify or to apologise."""
-    turn_low, turn_high = _back(place, 120, TURN), _ahead(place, 120, TURN)
-    low = _back(place, _FAR, HARD + TURN)
+    turn_low, turn_high = place.turn
+    low = place.before(_FAR)
     between = place.text[low : place.start]
     blunt = re.search("，你(?:这个?)?就是", place.text[low : place.start + 2])
-    if blunt or re.search(_STILL_ON, between):
+    if blunt or _written(_STILL_ON).search(between):
         return None
     said = _search(_OTHERS_SAID, place, low, place.start, sound=False)
     said = said or _search(_OTHERS_SAID_BY_SOUND, place, low, place.start)
-    apology = re.search(_APOLOGY, place.text[turn_low:turn_high])
-    if said and not re.search(_RELAYED, between):
+    apology = _written(_APOLOGY).search(place.text[turn_low:turn_high])
+    if said and not _written(_RELAYED).search(between):
         own = re.search("(?:我|我们)(?:跟你|跟您|已经)?说", between)
         if apology or (own is None and _asks_or_distances(place, between)):
             return _reason("reported", said, place)
-    if apology and not re.search(_STILL_ON, place.text[turn_low:turn_high]):
+    if apology and not _written(_STILL_ON).search(place.text[turn_low:turn_high]):
         return _reason("reported", apology[0], place)
     return None
 
 
 def _asks_or_distances(place: Place, between: str) -> bool:
     """Whether the words belong to another person, not to the listener's own promise to pay."""
-    tail = place.text[place.end : _ahead(place, _AFTER, TURN)]
+    tail = place.text[place.end : place.turn_after(_AFTER)]
     third = re.search(
         "人家|别人|有人|网上|网友|新闻|传言|谣言|同事|员工|催收员|威胁|恐吓|骂|反映|反馈|投诉|"
         "听到|收到",
@@ -280,24 +303,25 @@ _AND_YET = (
 )
 
 
+_WILL_ALL_THE_SAME = f"照样|偏偏|老子|{_OWN_WILL}"
 _JUDGED_INSIDE = "(?:那|这)(?:都|可)?是?(?:犯法|违法|违规|骗人)"
 
 
 def spoken_of(place: Place) -> str | None:
     """Clear words that are talked about: they are judged after, or introduced as another's."""
-    turn = _ahead(place, 48, TURN)
+    turn = place.turn_after(48)
     if _search(_STILL_THREAT, place, place.end, turn):
         return None
     judged = _search(SPOKEN_OF_AFTER, place, place.end, turn, sound=False)
     judged = judged or _search(_JUDGED_INSIDE, place, place.start, place.end, sound=False)
-    if judged and not re.search(f"照样|偏偏|老子|{_OWN_WILL}", judged):
+    if judged and not _written(_WILL_ALL_THE_SAME).search(judged):
         return _reason("spoken of", judged, place)
-    low = _back(place, 40, HARD + TURN)
+    low = place.before(40)
     told = _search(SPOKEN_OF_BEFORE, place, low, place.start, sound=False)
     if told is None:
         return None
     between = place.text[place.text.find(told, low) : place.start]
-    return None if re.search(_AND_YET, between) else _reason("spoken of", told, place)
+    return None if _written(_AND_YET).search(between) else _reason("spoken of", told, place)
 
 
 _STATUTE = (
@@ -314,18 +338,16 @@ _COURT_COURSE = (
 )
 _DIRECT = (
     "(?:你|您)?(?:就|马上|明天|今天|立刻|等着)(?:等着)?[^，。\n]{0,4}(?:抓|拷|铐|送"
-    "|进去|坐牢|蹲|判)|让你|叫你|把你|弄你|给你办|够判"
+    "|进去|坐牢|蹲|判)|让你|叫你|把你|弄你|给你办|够判|再不还|再不处理|后果自负"
 )
 
 
 def education(place: Place) -> str | None:
     """Clear teaching: what the law forbids, and the neutral course of a court case."""
-    low = _back(place, 40, HARD + TURN)
+    low, high = place.before(40), place.after(_AFTER)
     before = place.text[low : place.start]
-    around = place.text[low : _ahead(place, _AFTER, HARD + TURN)]
-    if re.search(f"{_DIRECT}|再不还|再不处理|后果自负", around) or _search(
-        _STILL_THREAT, place, place.end, _ahead(place, _AFTER, HARD + TURN)
-    ):
+    direct = _written(_DIRECT).search(place.text[low:high])
+    if direct or _search(_STILL_THREAT, place, place.end, high):
         return None
     found = _search(_STATUTE, place, low, place.start) or _search(
         _COURT_COURSE, place, low, place.start
@@ -334,7 +356,7 @@ def education(place: Place) -> str | None:
         found = _search(
             "可能(?:会)?(?:涉嫌|涉及|构成|承担|面临)[^，。\n]{0,6}$", place, low, place.start
         )
-    if found is None or re.search(_AND_YET, before[before.find(found) :]):
+    if found is None or _written(_AND_YET).search(before[before.find(found) :]):
         return None
     return _reason("taught", found, place)
 
@@ -356,11 +378,12 @@ _DO_REPORT = (
 
 def advice(place: Place) -> str | None:
     """Clear advice: if you meet with this, report it."""
-    low = _back(place, _FAR, HARD + TURN)
+    low = place.before(_FAR)
     met = _search(_IF_MET, place, low, place.start) or _search(_WARD_OFF, place, low, place.start)
-    told = _search(_DO_REPORT, place, place.end, _ahead(place, 30, TURN))
-    guarded = met is not None and re.search(_WARD_OFF, met) is not None
-    if met and (told or guarded):
+    if not met:
+        return None
+    guarded = _written(_WARD_OFF).search(met) is not None
+    if guarded or _search(_DO_REPORT, place, place.end, place.turn_after(30)):
         return _reason("advised", met, place)
     return None
 
@@ -378,11 +401,10 @@ _SELF_VOW = (
 
 def own_risk(place: Place) -> str | None:
     """Clear what the collector calls down on himself: if I cheat you, report me."""
-    low = _back(place, _FAR, HARD + TURN)
-    before = place.text[low : place.start]
-    if re.search("你|您", place.text[place.start : place.end]):
+    own = place.text[place.start : place.end]
+    if "你" in own or "您" in own:
         return None
-    vow = re.search(_SELF_VOW, before)
+    vow = _written(_SELF_VOW).search(place.text[place.before(_FAR) : place.start])
     return _reason("vowed", vow[0], place) if vow else None
 
 
@@ -406,7 +428,7 @@ _THIRD_OBJECTS = (
 
 def target(place: Place) -> str | None:
     """Clear what is done to a thing that is neither the listener nor theirs."""
-    found = re.match(_THIRD_OBJECTS, place.text[place.end : place.end + 8])
+    found = _written(_THIRD_OBJECTS).match(place.text[place.end : place.end + 8])
     return _reason("target", found[0], place) if found else None
 
 
@@ -422,15 +444,16 @@ def idiom(place: Place) -> str | None:
 
 def border(place: Place) -> str | None:
     """Clear a word that jieba cuts through, so that its characters belong to two other words."""
-    low, high = _back(place, 10, BREAKS), _ahead(place, 10, BREAKS)
+    pairs = [(a, b) for a, b in place.words if b - a == 2 and rjieba.has_word(place.text[a:b])]  # noqa: PLR2004
+    if not pairs:
+        return None
+    low, high = place.clause(10)
     tokens: list[tuple[int, int]] = []
     at = low
     for token in rjieba.cut(place.text[low:high], False):  # noqa: FBT003  no guessing of unknown words
         tokens.append((at, at + len(token)))
         at += len(token)
-    for start, end in place.words:
-        if end - start != 2 or not rjieba.has_word(place.text[start:end]):  # noqa: PLR2004
-            continue
+    for start, end in pairs:
         for a, b in tokens:
             crosses = a < start < b < end or start < a < end < b
             if crosses and b - a > 1 and not (place.start <= a and b <= place.end):
@@ -452,6 +475,12 @@ GUARDS: Mapping[str, Guard] = {
     "untried": untried,
 }
 """The guards that clear a match, by name, in the order in which they are asked."""
+
+_BY_COST = (
+    "untried idiom target own_risk reported negated question advice education spoken_of border"
+)
+BY_COST: Mapping[str, Guard] = {name: GUARDS[name] for name in _BY_COST.split()}
+"""The same guards, those that cost little and clear much first: for whoever asks only whether."""
 
 SOFTENING: Mapping[str, Guard] = {"courtesy": courtesy}
 """Those that let a match ask for a review at most. A threat may be polite: they clear nothing."""

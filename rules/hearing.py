@@ -1,14 +1,16 @@
 """What the patterns of a pack find in one contact, searched once, after the guards."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import attrgetter
 from typing import Any
 
-from rules.context import Span, Turn
+from rules.context import Span
 from rules.document import Document, Voice
 from rules.events import Segment, Speaker
-from rules.guards import SOFTENING, Place, first_objection
+from rules.guards import BY_COST, GUARDS, SOFTENING, Guard, Place, first_objection
 from rules.legible import GARBLED, oddity
 from rules.match import Match, Scan
 from rules.model import Contact, Disposition, Severity
@@ -44,6 +46,9 @@ class Hit:
     def turn(self) -> int:
         """The turn it lies in; -1 for facts."""
         return self.order[0]
+
+
+_order = attrgetter("order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +99,10 @@ class Hearing:
         scans = filter(None, map(self._scan, Voice))
         return {key: scan for scan in scans for key in scan.set_off}
 
-    def may_hold(self, possible: Sequence[frozenset[int]] | None) -> bool:
-        """Whether all `words` conditions of one of these sets may hold; None: nothing is needed."""
-        may_match = self._set_off.__contains__
-        return possible is None or any(all(map(may_match, keys)) for keys in possible)
+    def may_hold(self, possible: Sequence[frozenset[int]]) -> bool:
+        """Whether all `words` conditions of one of these sets may hold."""
+        off = self._set_off.keys()
+        return any(keys <= off for keys in possible)
 
     def matches(self, condition: WordsCondition) -> list[Match]:
         """All matches of a condition."""
@@ -116,23 +121,23 @@ class Hearing:
     def _judged(self, condition: WordsCondition, matches: Sequence[Match]) -> tuple[Hit, ...]:
         """The matches that count, the surest of overlapping ones; guards hear of no other."""
         kept: list[Match] = []
-        ranked = sorted(
-            matches, key=lambda match: _rank(condition.entries[match.pattern.entry], match)
-        )
+        entries = condition.entries
+        ranked = matches
+        if len(matches) > 1:
+            ranked = sorted(matches, key=lambda match: _rank(entries[match.pattern.entry], match))
         for match in ranked:
-            if any(match.start < other.end and other.start < match.end for other in kept):
+            start, end = match.start, match.end
+            if kept and any(start < other.end and other.start < end for other in kept):
                 continue
-            entry = condition.entries[match.pattern.entry]
+            entry = entries[match.pattern.entry]
             if (
                 self._applies(condition, entry, match)
-                and self._objection(condition, entry, match) is None
+                and self._objection(condition, entry, match, BY_COST) is None
             ):
                 kept.append(match)
-        kept.sort(key=lambda match: match.start)
-        hits = (
-            self._hit(condition, condition.entries[match.pattern.entry], match) for match in kept
-        )
-        return tuple(sorted(hits, key=lambda hit: hit.order))
+        hits = [self._hit(condition, entries[match.pattern.entry], match) for match in kept]
+        hits.sort(key=_order)
+        return tuple(hits)
 
     def candidates(self) -> list[Candidate]:
         """Every match in the contact and which guard cleared it."""
@@ -157,8 +162,13 @@ class Hearing:
         return self.document.side(condition.voice).piece_at(match.start).turn in own
 
     def _objection(
-        self, condition: WordsCondition, entry: Entry, match: Match
+        self,
+        condition: WordsCondition,
+        entry: Entry,
+        match: Match,
+        guards: Mapping[str, Guard] = GUARDS,
     ) -> tuple[str, str] | None:
+        """What has something against a match, asked in the order of these guards, and why."""
         side = self.document.side(condition.voice)
         if entry.unless:
             low, high = side.turn_span(match.start)
@@ -170,7 +180,7 @@ class Hearing:
                     return "unless", found
         if not entry.guards:
             return None
-        return first_objection(self._place(condition, match), entry.guards)
+        return first_objection(self._place(condition, match), entry.guards, guards)
 
     def _place(self, condition: WordsCondition, match: Match) -> Place:
         side = self.document.side(condition.voice)
@@ -180,7 +190,7 @@ class Hearing:
             codes=side.codes,
             start=match.start,
             end=match.end,
-            words=tuple((start, end) for start, end, _ in match.words),
+            words=tuple([(start, end) for start, end, _ in match.words]),
             idioms=self._idioms_of(condition.voice),
             raw_after=_sentence(side.raw, raw_end),
             exact=match.exact,
@@ -200,9 +210,9 @@ class Hearing:
         span = self.document.span(condition.voice, match.start, match.end)
         sure = certainty(match)
         if not match.exact:
-            span = replace(span, quote=match.quote, match="phonetic", confidence=sure)
+            span.quote, span.match, span.confidence = match.quote, "phonetic", sure  # nobody else's
         disposition = entry.disposition
-        softening = disposition in _FAILING and not entry.guards.isdisjoint(SOFTENING)
+        softening = not entry.guards.isdisjoint(SOFTENING) and disposition in _FAILING
         if softening and first_objection(self._place(condition, match), entry.guards, SOFTENING):
             disposition = Disposition.REVIEW
         return Hit(
@@ -221,9 +231,10 @@ class Hearing:
             () if condition is None else tuple(hit.span for hit in self.hits(condition) if hit.span)
         )
 
-    def turns(self) -> tuple[Turn, ...]:
-        """The turns of the contact."""
-        return self.document.turns
+    def goes_on(self, segment: int) -> bool:
+        """Whether a turn of the collector begins after that segment."""
+        runs = self.document.runs
+        return any(run[0][0] > segment and run[0][1].speaker is Speaker.COLLECTOR for run in runs)
 
     def sounds(self, needle: str, turns: int | None) -> Span | None:
         """The first place where the collector says what sounds like the needle, near enough."""
@@ -278,13 +289,13 @@ def is_unsure(segment: Segment) -> bool:
     return segment.speaker is Speaker.UNKNOWN or segment.role_score < SURE_ROLE
 
 
+_SENTENCE = re.compile("[^。！!？?；;\x1e\x1f\n]{0,39}.?", re.DOTALL)
+
+
 def _sentence(raw: str, start: int) -> str:
     """Raw text up to and including the next mark that ends a sentence, 40 characters at most."""
-    tail = raw[start : start + 40]
-    for n, char in enumerate(tail):
-        if char in "。！!？?；;\x1e\x1f\n":
-            return tail[: n + 1]
-    return tail
+    found = _SENTENCE.match(raw, start)
+    return "" if found is None else found[0]
 
 
 def _rank(entry: Entry, match: Match) -> tuple[Any, ...]:

@@ -73,6 +73,7 @@ _FIGURE_VALUES = str.maketrans(
 )
 # A counter or unit behind figures makes them a quantity.
 _COUNTED = "元块万千百十年月天期点个号多"
+_FIGURES = re.compile(f"[{_FIGURE}]+")
 _RUN = re.compile(f"(?<![{_FIGURE}])[A-Za-z]{{0,3}}(?P<figures>[{_FIGURE}]{{2,}})")
 
 
@@ -108,6 +109,6 @@ def figure_runs(text: str) -> Iterator[Run]:
         )
 
 
-def figures_of(text: str) -> str:
-    """The text with every figure as an Arabic one."""
-    return text.translate(_FIGURE_VALUES)
+def tells_figures(text: str, digits: str) -> bool:
+    """Whether these Arabic digits stand in the text one after the other, spelled out or not."""
+    return any(digits in run.translate(_FIGURE_VALUES) for run in _FIGURES.findall(text))

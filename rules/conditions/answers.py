@@ -19,11 +19,7 @@ def complaint_not_taken_up(context: ContactContext) -> Iterator[FactHit]:
     if not complaints or not _speaks_of_conduct(context):
         return
     first = complaints[0]
-    answered = any(
-        turn.speaker.value == "collector" and turn.segments and turn.segments[0] > first.segment
-        for turn in context.turns()
-    )
-    if answered and not _after(context.said("complaint_taken_up"), first):
+    if context.goes_on(first.segment) and not _after(context.said("complaint_taken_up"), first):
         yield FactHit(facts={"at_segment": first.segment})
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from rules.claims import Amount, amounts, chinese_number, claimed_totals
+from rules.claims import Amount, amounts, chinese_number, claimed_totals, holds_figure
 from rules.conditions.entry import entry_of
-from rules.conditions.words import collector_spans, part_of
+from rules.conditions.words import part_of, spans_of
 from rules.context import ContactContext, FactHit, Span
 from rules.model import Disposition
 
@@ -76,20 +76,23 @@ _SOON = 3
 
 
 def _answers(context: ContactContext, asked: list[Span]) -> Iterator[Span]:
-    for span in collector_spans(context.contact):
+    for span in spans_of(context):
         if any(ask.turn < span.turn <= ask.turn + _SOON for ask in asked):
             yield span
 
 
 def _wrong_figures(context: ContactContext, text: str, *, about_charges: bool) -> Iterator[_Wrong]:
+    if not holds_figure(text):
+        return
     balance = context.case.balance if context.case else None
     excess = Decimal(str(context.parameters["excess"]))
-    parts = _parts(text)
-    highest = max((amount.high for amount in amounts(text)), default=Decimal(0))
+    sums = amounts(text)
+    parts = [a for a in sums if _PARTS.search(text[max(0, a.start - 14) : a.start])]
+    highest = max([amount.high for amount in sums], default=Decimal(0))
     # A smaller total beside a greater sum is the total of a part (罚息合计九百).
     totals = [
         total
-        for total in claimed_totals(text)
+        for total in claimed_totals(text, sums)
         if _is_whole(text, total) and total.high == highest and not _is_of_a_part(text, total)
     ]
     if balance is None:
@@ -182,11 +185,6 @@ def _figure(text: str) -> Decimal | None:
     if text == "半":
         return Decimal("0.5")
     return chinese_number(text)
-
-
-def _parts(text: str) -> list[Amount]:
-    """The sums that are named as principal, interest or a fee."""
-    return [a for a in amounts(text) if _PARTS.search(text[max(0, a.start - 14) : a.start])]
 
 
 def _is_original(text: str, part: Amount) -> bool:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from rules.claims import Amount, amounts, claimed_totals
 from rules.conditions.opening import institution_names
-from rules.conditions.words import collector_spans, part_of
+from rules.conditions.words import part_of, spans_of
 from rules.context import ContactContext, FactHit
 from rules.events import Case, PartyRole
 from rules.model import Disposition
@@ -78,7 +78,7 @@ def claimed_sum_over_balance(context: ContactContext) -> Iterator[FactHit]:
     heard = context.contact.audio.state == "transcribed"
     if (heard or _corrects(context)) and _says(context, balance):
         return  # the right sum was said: an engine garbles sums, and people put them right
-    for span in collector_spans(context.contact):
+    for span in spans_of(context):
         for amount in _whole_debts(_nameless(context, span.heard)):
             over = amount.low / balance - 1
             if over <= tolerance:
@@ -96,7 +96,7 @@ _CORRECTS = re.compile("(?:看|说|念|报|弄|搞|算)(?:错|串|岔)了?|口�
 
 def _corrects(context: ContactContext) -> bool:
     """Whether the collector takes back something said."""
-    return any(_CORRECTS.search(span.heard) for span in collector_spans(context.contact))
+    return any(_CORRECTS.search(span.heard) for span in spans_of(context))
 
 
 _SAME = Decimal("0.01")
@@ -106,7 +106,7 @@ def _says(context: ContactContext, sum_owed: Decimal) -> bool:
     """Whether the collector names this sum, give or take one in a hundred."""
     return any(
         abs(amount.low / sum_owed - 1) <= _SAME
-        for span in collector_spans(context.contact)
+        for span in spans_of(context)
         for amount in amounts(span.heard)
     )
 
@@ -120,8 +120,9 @@ def _nameless(context: ContactContext, text: str) -> str:
 
 def _whole_debts(text: str) -> tuple[Amount, ...]:
     """Sums stated as the whole debt, in the words of accounts and in plain ones."""
-    found = {a for a in claimed_totals(text) if not _PAST.search(_clause_before(text, a))}
-    for amount in amounts(text):
+    sums = amounts(text)
+    found = {a for a in claimed_totals(text, sums) if not _PAST.search(_clause_before(text, a))}
+    for amount in sums:
         clause = _clause_before(text, amount)
         after = text[amount.end : amount.end + 10]
         if amount in found or _NO_WHOLE.search(clause + after):
@@ -140,7 +141,7 @@ def debt_sum_told(context: ContactContext) -> Iterator[FactHit]:
     if not any(reached_somebody_else(context)):
         return
     offers = context.said("spoken.offers_to_pay")
-    for span in collector_spans(context.contact):
+    for span in spans_of(context):
         if any(offer.segment < span.segment for offer in offers):
             return
         for amount in amounts(span.heard):

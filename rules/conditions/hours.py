@@ -54,6 +54,9 @@ def exposed(start: datetime, end: datetime, window: Window, allowed: tuple[Windo
 
     Such stretches can only begin with the stay, with the window, or where a slot ends.
     """
+    if start == end:
+        now = start.time()
+        return inside(now, window) and not any(inside(now, slot) for slot in allowed)
     edges = {window[0], *(slot[1] for slot in allowed)}
     first = start.toordinal()
     days = range(first, min(end.toordinal(), first + 2) + 1)
@@ -112,7 +115,7 @@ def forbidden_hours(context: ContactContext) -> Iterator[FactHit]:
     channel = entry.interaction.channel
     if exposed(start, end if channel is Channel.VISIT else start, window, allowed):
         yield FactHit(facts=local_facts(entry, start, end))
-    elif _was_talk(entry) and exposed(start, end, window, allowed):
+    elif end != start and _was_talk(entry) and exposed(start, end, window, allowed):
         yield FactHit(
             facts=local_facts(entry, start, end),
             disposition=Disposition.SIGNAL,

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from functools import cache
 
-from rules.conditions.words import doubt, heard_well, opening, spans_of
+from rules.conditions.words import doubt, heard_well, opening
 from rules.context import ContactContext, FactHit, Span
 from rules.events import Speaker
 from rules.normalise import plain
-from rules.numbers import Run, figure_runs, figures_of
+from rules.numbers import Run, figure_runs, tells_figures
 from rules.phonetic import encode, neighbours
 
 _PLACE_OF_PAYMENT = re.compile(
@@ -159,16 +159,14 @@ def _tells_number(context: ContactContext, text: str, first: str) -> bool:
 
 def employee_not_named(context: ContactContext) -> Iterator[FactHit]:
     """Neither job number nor name is heard from the collector anywhere in the contact."""
-    spans = list(spans_of(context))
-    if not spans or not heard_well(context, None):
+    if not heard_well(context, None):
         return
     collector = context.contact.interaction.collector
-    text = "，".join(span.heard for span in spans)
-    digits = "".join(char for char in collector.id if char.isdecimal())
-    first = opening(context, 2)
-    if _NAMED_IN_PASSING.search(first) or _OWN_NAME.search(text):
+    text, first = opening(context, None), opening(context, 2)
+    if _tells_number(context, text, first) or _NAMED_IN_PASSING.search(first):
         return
-    if (digits and digits in figures_of(text)) or _tells_number(context, text, first):
+    digits = "".join(char for char in collector.id if char.isdecimal())
+    if (digits and tells_figures(text, digits)) or _OWN_NAME.search(text):
         return
     if collector.name and (
         collector.name in text or (len(collector.name) > 1 and context.sounds(collector.name))

@@ -81,7 +81,7 @@ def _told(context: ContactContext) -> tuple[_Told, ...]:
     key = f"accounts:{context.index}"
     if key not in context.memory:
         spans = spans_of(context)
-        long = any(map(may_hold_account, (span.heard for span in spans)))
+        long = may_hold_account([span.heard for span in spans])
         context.memory[key] = tuple(_accounts_in(context.contact, spans)) if long else ()
     found: tuple[_Told, ...] = context.memory[key]
     return found

@@ -8,17 +8,22 @@ from rules.events import Speaker
 from rules.model import Contact, Disposition
 
 
-def spans_of(context: ContactContext) -> tuple[Span, ...]:
-    """The collector's words in the contact under check, worked out once."""
-    key = f"spans:{context.index}"
+def spans_of(context: ContactContext, turns: int | None = None) -> tuple[Span, ...]:
+    """The collector's words in the contact under check, or in its first turns; worked out once.
+
+    Each span is a segment of speech, or the body of a message.
+    """
+    key = f"spans:{context.index}:{turns}"
     if key not in context.memory:
-        context.memory[key] = tuple(collector_spans(context.contact))
+        if turns is None:
+            context.memory[key] = tuple(_spans(context.contact))
+        else:
+            context.memory[key] = _first(spans_of(context), turns)
     found: tuple[Span, ...] = context.memory[key]
     return found
 
 
-def collector_spans(contact: Contact) -> Iterator[Span]:
-    """Each stretch of the collector's words: segments of speech, or the body of a message."""
+def _spans(contact: Contact) -> Iterator[Span]:
     interaction = contact.interaction
     if interaction.transcript is None:
         if interaction.text is not None and interaction.direction == "outbound":
@@ -28,20 +33,31 @@ def collector_spans(contact: Contact) -> Iterator[Span]:
     for index, segment in enumerate(interaction.transcript):
         if segment.speaker is not last:
             turn, last = turn + 1, segment.speaker
-        if segment.speaker is Speaker.COLLECTOR:
+        if last is Speaker.COLLECTOR:
+            text = segment.text
             yield Span(
-                segment=index,
-                char_start=0,
-                char_end=len(segment.text),
-                heard=segment.text,
-                quote=segment.text,
-                speaker=Speaker.COLLECTOR,
-                turn=turn,
-                start=segment.start,
-                end=segment.end,
+                index,
+                0,
+                len(text),
+                text,
+                text,
+                Speaker.COLLECTOR,
+                turn,
+                segment.start,
+                segment.end,
                 trusted=segment.trusted,
                 biased=segment.biased,
             )
+
+
+def _first(spans: tuple[Span, ...], turns: int) -> tuple[Span, ...]:
+    """The spans of the first turns."""
+    seen: set[int] = set()
+    for n, span in enumerate(spans):
+        seen.add(span.turn)
+        if len(seen) > turns:
+            return spans[:n]
+    return spans
 
 
 def _whole(segment: int, text: str) -> Span:
@@ -64,12 +80,16 @@ def part_of(span: Span, start: int, end: int) -> Span:
 
 def opening(context: ContactContext, turns: int | None) -> str:
     """The collector's words of the first turns (all where None), one clause after the other."""
-    return "，".join(span.heard for span in _first(context, turns))
+    key = f"opening:{context.index}:{turns}"
+    if key not in context.memory:
+        context.memory[key] = "，".join([span.heard for span in spans_of(context, turns)])
+    found: str = context.memory[key]
+    return found
 
 
 def heard_well(context: ContactContext, turns: int | None) -> bool:
     """Whether there are words in these turns, and all of them are to be relied on."""
-    spans = list(_first(context, turns))
+    spans = spans_of(context, turns)
     return bool(spans) and all(span.trusted for span in spans)
 
 
@@ -77,12 +97,3 @@ def doubt(context: ContactContext) -> Disposition | None:
     """For what was not heard: words lost by a speech engine may have been said, a person looks."""
     lost = context.contact.audio.state == "transcribed" or context.garbled()
     return Disposition.REVIEW if lost else None
-
-
-def _first(context: ContactContext, turns: int | None) -> Iterator[Span]:
-    seen: set[int] = set()
-    for span in spans_of(context):
-        seen.add(span.turn)
-        if turns is not None and len(seen) > turns:
-            return
-        yield span

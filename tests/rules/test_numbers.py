@@ -3,7 +3,7 @@
 import pytest
 
 from rules import evaluate
-from rules.numbers import figure_runs, figures_of
+from rules.numbers import figure_runs, tells_figures
 from tests.rules.small_pack import collection
 from tests.rules.spoken_corpus import history_of
 
@@ -29,7 +29,8 @@ def test_a_run_knows_where_it_stands_and_what_counts_it() -> None:
 
     assert text[run.start : run.end] == "12000"
     assert (run.before, run.after, run.counts_something) == ("欠", "元", True)
-    assert figures_of("幺二三") == "123"
+    assert tells_figures("工号幺二三", "123")
+    assert not tells_figures("工号幺二，三", "123")
 
 
 @pytest.mark.parametrize(
