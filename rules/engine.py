@@ -13,7 +13,7 @@ from rules.document import Voice
 from rules.events import Case, Channel, Interaction, Mode, Speaker
 from rules.flaws import flaws_of, talked
 from rules.hearing import SURE_ROLE, Candidate, Hearing, Hit, is_unsure, overlap
-from rules.legible import SHAKY, misheard_before
+from rules.legible import PLAIN, SHAKY, misheard_before
 from rules.model import (
     Audio,
     CaseHistory,
@@ -273,7 +273,8 @@ def _disposition(rule: Rule, hit: Hit, hearing: Hearing) -> Disposition:
     if hit.span.match == "phonetic":
         unsure = hit.span.confidence < SURE_MATCH or hearing.oddity > SHAKY
     else:
-        unsure = hearing.garbled or (
+        short = hit.span.char_end - hit.span.char_start < PLAIN
+        unsure = (short and hearing.garbled) or (
             hearing.oddity > SHAKY and _lead_is_misheard(hit.span, hearing)
         )
     return Disposition.REVIEW if unsure or hit.span.biased else wanted

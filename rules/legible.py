@@ -22,6 +22,13 @@ one in a hundred is.
 """
 
 
+PLAIN = 6
+"""So many characters in a row that are written as meant stand for themselves in garbled text too.
+
+Dialect and names look garbled: of a threat written out in them nothing is doubtful. A misheard
+denial before the match still is.
+"""
+
 LEAD = 8
 """Characters before a match in which a denial or another's name would have to be legible."""
 
