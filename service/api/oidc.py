@@ -26,7 +26,8 @@ Domain = Annotated[
     SafeStr,
     StringConstraints(max_length=189, pattern=r"^[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$"),
 ]
-Value = Annotated[str, Query(max_length=4096)]
+# What a code and a state are made of: RFC 6749, appendices A.5 and A.11.
+Value = Annotated[str, Query(max_length=4096, pattern="^[ -~]*$")]
 
 
 class ProviderIn(In):
@@ -126,7 +127,7 @@ def get_callback(
     request: Request,
     state: Value = "",
     code: Value = "",
-    iss: Annotated[str | None, Query(max_length=500)] = None,
+    iss: Annotated[str | None, Query(max_length=500, pattern="^[!-~]*$")] = None,
 ) -> Response:
     """Begin a session where the provider's word holds, and send the browser on to `/v1/me`."""
     if not state or not code:
