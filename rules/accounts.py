@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from typing import NamedTuple
 
 _FIGURES = "0-9０-９零〇一二三四五六七八九幺"
 _PLAIN = str.maketrans("０１２３４５６７８９零〇一二三四五六七八九幺", "0123456789001234567891")
@@ -28,8 +29,7 @@ _NEAR = 0.85
 _SHORTEST_TAIL, _LONGEST_TAIL = 4, 6
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """A stretch of words: `own` where the collector says it."""
 
     segment: int
@@ -62,10 +62,17 @@ _ONES = re.compile(f"[{_FIGURES}]+")
 
 def may_hold_account(texts: Iterable[str]) -> bool:
     """Whether these stretches of one side's words may hold an account; most say no, and at once."""
-    joined = "|".join(texts)
+    joined = " ".join(texts)
     if _CHAT_START.search(joined) and _CHAT.search(joined):
         return True
-    return sum([len(digits_of(piece)) for piece in _PIECE.findall(joined)]) >= _LEAST
+    told = at = 0
+    for piece in _PIECE.finditer(joined):
+        if told and _ONLY_PAUSE.fullmatch(joined, at, piece.start()) is None:
+            told = 0
+        told, at = told + len(digits_of(piece[0])), piece.end()
+        if told >= _LEAST:
+            return True
+    return False
 
 
 def digits_of(text: str) -> str:

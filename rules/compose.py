@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ from rules.rule import (
     FindingsCondition,
     NotCondition,
     RepeatedCondition,
+    Rule,
     SequenceCondition,
     Within,
     WordsCondition,
@@ -109,6 +111,28 @@ def _together(
     if not found:
         return None
     return tuple(frozenset().union(*keys) for keys in itertools.product(*found))
+
+
+class Agenda:
+    """Rules in their order, of which only those that may hold are to be asked."""
+
+    def __init__(self, rules: Sequence[Rule], cues: Mapping[str, WordsCondition]) -> None:
+        self._rules = tuple(rules)
+        self._always: list[int] = []
+        self._by_key: dict[int, list[tuple[int, frozenset[int]]]] = {}
+        for n, rule in enumerate(rules):
+            possible = ways(rule.when, cues)
+            if possible is None:
+                self._always.append(n)
+            for keys in possible or ():
+                self._by_key.setdefault(min(keys), []).append((n, keys))
+
+    def of(self, set_off: AbstractSet[int]) -> list[Rule]:
+        """The rules that may hold where these `words` conditions have matches, if any have."""
+        found = set(self._always)
+        for key in set_off & self._by_key.keys():
+            found.update([n for n, keys in self._by_key[key] if keys <= set_off])
+        return [self._rules[n] for n in sorted(found)]
 
 
 def _is_ruled_out(condition: Condition, scene: Scene) -> bool:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from rules.citation import may_cite
-from rules.compose import Scene, Ways, holds, ways
+from rules.compose import Agenda, Scene, holds
 from rules.context import ContactContext, Span
 from rules.document import Voice
 from rules.events import Case, Channel, Interaction, Mode, Speaker
@@ -103,11 +103,7 @@ def _defaults(pack: Pack) -> dict[str, dict[str, Any]]:
     return found
 
 
-_Carried = tuple[Rule, Ways]
-"""A rule, and in which ways it may hold."""
-
-
-def _rules_about(pack: Pack, interaction: Interaction) -> tuple[_Carried, ...]:
+def _rules_about(pack: Pack, interaction: Interaction) -> Agenda:
     """The rules about such a contact on whatever day, those on other findings last."""
     key = (
         interaction.channel,
@@ -119,8 +115,8 @@ def _rules_about(pack: Pack, interaction: Interaction) -> tuple[_Carried, ...]:
     if key not in pack.memory:
         about = [rule for rule in pack.rules if _is_about(rule, interaction)]
         about.sort(key=lambda rule: isinstance(rule.when, FindingsCondition))
-        pack.memory[key] = tuple((rule, ways(rule.when, pack.cues)) for rule in about)
-    found: tuple[_Carried, ...] = pack.memory[key]
+        pack.memory[key] = Agenda(about, pack.cues)
+    found: Agenda = pack.memory[key]
     return found
 
 
@@ -142,9 +138,7 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
         ledger.history, contact, index, case, {}, {}, words=ledger, memory=ledger.memory
     )
     scene = Scene(hearing, context, unknown, found)
-    for rule, possible in _rules_about(ledger.pack, interaction):
-        if possible is not None and not hearing.may_hold(possible):
-            continue
+    for rule in _rules_about(ledger.pack, interaction).of(hearing.set_off):
         values = ledger.parameters[rule.id]
         if not _binds(rule, day) or values.get("enabled") is False:
             continue

@@ -94,15 +94,14 @@ class Hearing:
         return self._scans[voice]
 
     @cached_property
-    def _set_off(self) -> dict[int, Scan]:
-        """The scans that set off the `words` conditions that may hold, by key."""
+    def set_off(self) -> frozenset[int]:
+        """The keys of the `words` conditions that may hold; no other one does."""
         scans = filter(None, map(self._scan, Voice))
-        return {key: scan for scan in scans for key in scan.set_off}
+        return frozenset(key for scan in scans for key in scan.set_off)
 
     def may_hold(self, possible: Sequence[frozenset[int]]) -> bool:
         """Whether all `words` conditions of one of these sets may hold."""
-        off = self._set_off.keys()
-        return any(keys <= off for keys in possible)
+        return any(map(self.set_off.issuperset, possible))
 
     def matches(self, condition: WordsCondition) -> list[Match]:
         """All matches of a condition."""
@@ -111,11 +110,13 @@ class Hearing:
 
     def hits(self, condition: WordsCondition) -> tuple[Hit, ...]:
         """The places where a `words` condition holds, in order."""
-        held = self._hits.get(condition.key)
+        key = condition.key
+        if key not in self.set_off:
+            return ()
+        held = self._hits.get(key)
         if held is None:
-            matches = self.matches(condition) if condition.key in self._set_off else ()
-            held = self._judged(condition, matches) if matches else ()
-            self._hits[condition.key] = held
+            matches = self.matches(condition)
+            held = self._hits[key] = self._judged(condition, matches) if matches else ()
         return held
 
     def _judged(self, condition: WordsCondition, matches: Sequence[Match]) -> tuple[Hit, ...]:

@@ -1,6 +1,6 @@
 """Find patterns in a text: weigh what stands where all of their words do."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
@@ -86,14 +86,15 @@ class Scan:
         """The matches of a condition's patterns, by place and then by pattern."""
         found: list[Match] = []
         search: _Search | None = None
-        for place in map(Place._make, self._trail.of(condition)):
-            trigger = self._sower.trigger(place.trigger)
-            pattern = self._sower.patterns[trigger.pattern]
-            if search is None or search.pattern is not pattern:
+        trigger_of, patterns = self._sower.trigger, self._sower.patterns
+        for place in self._trail.of(condition):
+            trigger = trigger_of(place[0])
+            pattern = patterns[trigger.pattern]
+            if search is None or pattern is not search.pattern:
                 if search is not None:
                     found += search.found.values()
                 search = _Search(pattern, self._field, self._trail)
-            search.add(place, trigger)
+            search.add(Place(*place), trigger)
         if search is not None:
             found += search.found.values()
         return sorted(found, key=_order) if len(found) > 1 else found
@@ -133,15 +134,16 @@ class _Search:
 
     def by_characters(self, place: Place, trigger: Trigger) -> bool:
         """Keep the match round a trigger that is written as meant, if its other items are."""
-        start, end, text = place.start, place.end, self.field.text
-        low, high, groups = place.low, place.high, place.groups
+        number, start, end, _, low, high, groups = place
         if self.pattern.may_sound:
-            reach = self.trail.written(place.trigger, start, end)
+            reach = self.trail.written(number, start, end)
             if reach is None:
                 return False
             low, high, groups = reach
-        parts = _split(end - start, trigger.words, trigger.code, trigger.code)
-        words = [(piece.start, piece.end, piece.word) for piece in parts.at(start)]
+        held = self.found.get((low, high))
+        if held is not None and held.exact and not held.cost and not self.pattern.numeric:
+            return True  # met from another of its words
+        words, text = _placed(trigger.words, start), self.field.text
         for n, a, b in groups:
             item = self.pattern.items[n]
             if isinstance(item, Builtin) and not is_builtin(item.name, text[a:b]):
@@ -154,42 +156,37 @@ class _Search:
 
     def by_sound(self, place: Place, trigger: Trigger) -> None:
         """Weigh a match by sound, from a trigger that is heard or nearly heard."""
-        text, codes, start, end = self.field.text, self.field.codes, place.start, place.end
+        _, start, end, _, low, high, groups = place
+        text, codes, pattern = self.field.text, self.field.codes, self.pattern
         parts = _split(end - start, trigger.words, trigger.code, codes[start:end])
         syllables, cost, off = len(trigger.code), parts.cost, parts.off
-        heard: list[tuple[int, int, tuple[float, int, str] | None]] = []
-        for n, a, b in place.groups:
-            item = self.pattern.items[n]
+        pieces: list[Piece] = []
+        for n, a, b in groups:
+            item = pattern.items[n]
             if isinstance(item, Builtin):
                 if not is_builtin(item.name, text[a:b]):
                     return
-                heard.append((a, b, None))
+                pieces.append(Piece(a, b, text[a:b], number=True))
                 continue
-            meant = self.pattern.sounds[n].likeliest(codes[a:b])
+            meant = pattern.sounds[n].likeliest(codes[a:b])
             if meant is None:
                 return
-            cost += meant[0]
-            off += meant[1]
-            syllables += len(meant[2])
-            heard.append((a, b, meant))
-        strong = self.pattern.style.strong
-        if cost > allowed(syllables, off, strong=strong):
+            more, wrong, word = meant
+            cost += more
+            off += wrong
+            syllables += len(word)
+            pieces.append(Piece(a, b, word, more, wrong))
+        held, strong = self.found.get((low, high)), pattern.style.strong
+        dearer = held is not None and held.cost < cost
+        if dearer or cost > allowed(syllables, off, strong=strong):
             return
-        pieces = parts.at(start)
-        pieces += [
-            Piece(a, b, text[a:b], number=True)
-            if meant is None
-            else Piece(a, b, meant[2], meant[0], meant[1])
-            for a, b, meant in heard
-        ]
+        pieces = [*parts.at(start), *pieces]
         pieces.sort(key=_start)
         if plausible(pieces, text, strong=strong):
-            words = tuple((piece.start, piece.end, piece.word) for piece in pieces)
+            words = tuple([(piece.start, piece.end, piece.word) for piece in pieces])
             same = all(text[a:b] == word for a, b, word in words)
-            quote = _quote(words, place.low, place.high, text)
-            self.keep(
-                Match(self.pattern, place.low, place.high, words, cost, exact=same, quote=quote)
-            )
+            quote = _quote(words, low, high, text)
+            self.keep(Match(pattern, low, high, words, cost, exact=same, quote=quote))
 
     def keep(self, match: Match) -> None:
         """Remember a match; of two at one place the cheaper one stays."""
@@ -199,6 +196,15 @@ class _Search:
 
 
 _start = attrgetter("start")
+
+
+def _placed(words: Iterable[str], start: int) -> list[tuple[int, int, str]]:
+    """Words that follow one another from there on, with their spans."""
+    found: list[tuple[int, int, str]] = []
+    for word in filter(None, words):
+        found.append((start, start + len(word), word))
+        start += len(word)
+    return found
 
 
 class _Parts(NamedTuple):

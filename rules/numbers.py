@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 _DIGIT = "0-9零〇一二两三四五六七八九俩仨幺"
 
@@ -77,8 +77,7 @@ _FIGURES = re.compile(f"[{_FIGURE}]+")
 _RUN = re.compile(f"(?<![{_FIGURE}])[A-Za-z]{{0,3}}(?P<figures>[{_FIGURE}]{{2,}})")
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Figures said or written one after the other, at `start`..`end` of a text.
 
     `before` and `after` are the characters next to it ("" at the ends of the text).
