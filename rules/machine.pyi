@@ -40,6 +40,7 @@ class Node(IntEnum):
 class Trait(IntEnum):
     SOUNDS = ...
     COUNTS = ...
+    STRONG = ...
 
 _Group: TypeAlias = tuple[int, int, int]
 
@@ -70,10 +71,11 @@ class Machine:
     def __init__(
         self,
         sown: Any,
-        codes: NDArray[np.uint16],
         needs: Any,
         program: Any,
-        table: Expressions,
+        triggers: NDArray[np.int32],
+        leads: NDArray[np.int32],
+        limits: NDArray[np.int8],
     ) -> None: ...
 
 class Trail(Walk):

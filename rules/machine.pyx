@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False, cdivision=True, auto_pickle=False
 """The compiled part of the search: from what the automata find in a text to where patterns stand.
 
 Tables (`rules.program`, `rules.sow`, `rules.needs`) are read with bounds checked, so that damaged
@@ -13,8 +13,9 @@ from libc.string cimport memset
 from rules.needs import FACTOR, HASHES
 from rules.normalise import HARD as _HARD_MARK, SOFT as _SOFT_MARK, TURN as _TURN_MARK
 from rules.numbers import NUMBER_REST, NUMBER_START, number_spans
-from rules.phonetic import CODE_BASE as _CODE_BASE
+from rules.phonetic import CODE_BASE as _CODE_BASE, units_of
 from rules.plausible import STRETCHABLE as _STRETCHABLE
+from rules.sow import PART as _PART_MARK
 
 
 cdef extern from *:
@@ -69,6 +70,7 @@ cpdef enum Trait:
 
     SOUNDS = 1
     COUNTS = 2
+    STRONG = 4
 
 
 GLANCE_BYTES = 64
@@ -85,12 +87,14 @@ SLIPS = 2
 
 cdef enum:
     _FOUND = 7  # numbers kept of each place found
+    _STEP = 5  # step, argument, item, flags, glance
     _GROUP = 3  # an item, and where it starts and ends
+    _LEAD = 11  # pattern, traits, condition, two needs: kin, low, high, sides (1: before, 2: commas)
 
 cdef int _MOST = MAX_SEEDS, _STRETCH = STRETCH, _SLIPS = SLIPS, _FACTOR = FACTOR, _HASHES = HASHES
 cdef int _SOFT = ord(_SOFT_MARK), _HARD = ord(_HARD_MARK), _TURN = ord(_TURN_MARK)
 cdef int _START = ord(NUMBER_START), _REST = ord(NUMBER_REST)
-cdef int _CODES = _CODE_BASE, _LONG = _STRETCHABLE
+cdef int _CODES = _CODE_BASE, _LONG = _STRETCHABLE, _PART = ord(_PART_MARK)
 
 
 cdef inline bint _is_break(int unit) noexcept:
@@ -176,7 +180,7 @@ cdef class Field:
     cdef uint16_t* units
     cdef _View views[8]  # masked, by sound, backwards: a bit each
 
-    def __cinit__(self, str text, str codes):
+    def __cinit__(self, str text not None, str codes not None):
         cdef int n
         if len(text) != len(codes) or len(text) > 0x7FFFFF0:
             raise ValueError("a text and its codes are of one length, and not endless")
@@ -241,6 +245,8 @@ cdef class Expressions:
     def __init__(self, steps, nodes, glances, near):
         self.steps, self.nodes, self.glances, self.near = steps, nodes, glances, near
         self.known = self.near.shape[0]
+        if self.steps.shape[1] != _STEP:
+            raise ValueError("tables that do not fit together")
 
     cdef inline bint close(self, int heard, int meant) except -1:
         """Whether a syllable is easily taken for the one that was meant."""
@@ -260,7 +266,7 @@ cdef class Walk:
     cdef _View* other
     cdef int reach
 
-    def __init__(self, Expressions table, Field field):
+    def __init__(self, Expressions table not None, Field field not None):
         self.table, self.field = table, field
         self.ends, self.groups = _Ints(), _Ints()
         self._face(0)
@@ -295,32 +301,33 @@ cdef class Walk:
         cdef const int32_t* at
         cdef list found = []
         cdef Py_ssize_t n
-        for n in range(0, self.groups.size, _GROUP):
-            at = self.groups.at + n
+        for n in range(self.groups.size // _GROUP):
+            at = self.groups.at + n * _GROUP
             if at[2] > at[1]:
                 found.append((at[0], at[1], at[2]))
         return found
 
     cdef bint _walk(self, Py_ssize_t step, int at) except -1:
         """Whether all steps from here on can be taken from a place; `reach` is where they end."""
-        cdef int kind
+        cdef const int32_t* row
         while True:
-            kind = self.table.steps[step, 0]
-            if kind == STOP:
+            row = &self.table.steps[step, 0]
+            if row[0] == STOP:
                 self.reach = at
                 return True
-            if kind == GAP:
+            if row[0] == GAP:
                 return self._over_gap(step, at)
-            if kind >= WORDS:
+            if row[0] >= WORDS:
                 return self._over_words(step, at)
-            if not self._holds(kind, self.table.steps[step, 1], at):
+            if not self._holds(row[0], row[1], at):
                 return False
             step += 1
 
     cdef bint _over_gap(self, Py_ssize_t step, int at) except -1:
         """The shortest gap after which the rest can be read."""
-        cdef int unit, most = at + self.table.steps[step, 1]
-        cdef bint soft = self.table.steps[step, 3] & SOFTLY
+        cdef const int32_t* row = &self.table.steps[step, 0]
+        cdef int unit, most = at + row[1]
+        cdef bint soft = row[3] & SOFTLY
         while not self._walk(step + 1, at):
             unit = _unit(self.view, at)
             if at == most or unit < 0 or (_is_break(unit) and not (soft and unit == _SOFT)):
@@ -339,22 +346,23 @@ cdef class Walk:
 
     cdef bint _over_group(self, Py_ssize_t step, int at) except -1:
         """Each way in which the words may stand here, until the rest can be read, too."""
-        cdef int glance = self.table.steps[step, 4], sign
+        cdef const int32_t* row = &self.table.steps[step, 0]
+        cdef int sign
         cdef Py_ssize_t n, kept = self.groups.size, low = self.ends.size, high
-        if glance >= 0:
+        if row[4] >= 0:
             if not 0 <= at < self.view.size:
                 return False
             sign = _sign(self.view.units[at])
-            if not (self.table.glances[glance, sign >> 3] >> (sign & 7)) & 1:
+            if not (self.table.glances[row[4], sign >> 3] >> (sign & 7)) & 1:
                 return False
-        if self.table.steps[step, 0] == WORDS:
-            self._spoken(self.table.steps[step, 1], at)
+        if row[0] == WORDS:
+            self._spoken(row[1], at)
             self._keep_each(low, low)
         else:
-            self._numbers(at, self.table.steps[step, 0] == NUMBER_TURNED)
+            self._numbers(at, row[0] == NUMBER_TURNED)
         high = self.ends.size
         for n in range(low, high):
-            self.groups.push(self.table.steps[step, 2])
+            self.groups.push(row[2])
             self.groups.push(at)
             self.groups.push(self.ends.at[n])
             if self._walk(step + 1, self.ends.at[n]):
@@ -519,40 +527,43 @@ cdef class _Pass:
         self.triggers, self.offsets = found.triggers, found.offsets
 
 
-cdef class _Column:
-    """One need of each core."""
-
-    cdef const uint8_t[::1] before
-    cdef const int64_t[:, ::1] windows
-
-    def __init__(self, column):
-        self.before, self.windows = column.before.view("u1"), column.windows
-
-
 cdef class Machine:
-    """The tables of the patterns of a voice, ready to be used."""
+    """The tables of the patterns of a voice, ready to be used.
 
-    cdef tuple passes, columns
+    `triggers` has the core of each and how many syllables it has, `leads` what must be known of a
+    core before its pattern is read, each in one row: what is asked often lies close together.
+    """
+
+    cdef tuple passes
     cdef Expressions table
-    cdef const int32_t[::1] core_of, places, signs, conditions
-    cdef const uint16_t[::1] codes
-    cdef const int32_t[:, ::1] cores, halves
+    cdef const int32_t[::1] places, word_places, signs, sounds, items, first_item
+    cdef const uint16_t[::1] codes, words
+    cdef const int32_t[:, ::1] triggers, leads, halves
     cdef const uint8_t[:, ::1] pairs, single
-    cdef const uint8_t[::1] written, traits
-    cdef int longest
+    cdef const int8_t[:, :, ::1] limits
+    cdef const int8_t[:, ::1] most
+    cdef const uint8_t[::1] written, side
+    cdef int longest, patterns
 
-    def __init__(self, sown, codes, needs, program, Expressions table):
-        cdef int n
+    def __init__(self, sown, needs, program, triggers, leads, limits):
         self.passes = _Pass(sown.characters), _Pass(sown.syllables)
-        self.columns = tuple(_Column(column) for column in needs.columns)
-        self.table, self.codes = table, codes
-        self.core_of, self.places, self.cores = sown.core_of, sown.places, sown.cores
+        self.table = program.expressions()
+        self.triggers, self.leads, self.halves = triggers, leads, program.halves
+        self.places, self.word_places, self.side = sown.places, sown.word_places, sown.side.view("u1")
+        self.words, self.codes = units_of(sown.words), units_of(sown.codes)
         self.pairs, self.single, self.signs = needs.pairs, needs.single, needs.signs
         self.written = needs.written.view("u1")
-        self.halves, self.traits, self.conditions = program[:3]
-        self.longest = 0
-        for n in range(self.places.shape[0] - 1):
-            self.longest = max(self.longest, self.places[n + 1] - self.places[n])
+        self.first_item, self.items, self.sounds = program.first_item, program.items, program.sounds
+        self.limits, self.most = limits, limits.max(axis=2)
+        self.patterns = len(program.traits)
+        self.longest = triggers[:, 1].max(initial=0)
+        if (
+            self.leads.shape[1] != _LEAD
+            or self.pairs.shape[1] * 8 < _HASHES
+            or needs.signs.max(initial=0) >= self.single.shape[1] > 0
+            or len(needs.signs) <= 0xFFFF
+        ):
+            raise ValueError("tables that do not fit together")
 
 
 cdef class Trail(Walk):
@@ -561,15 +572,15 @@ cdef class Trail(Walk):
     cdef Machine machine
     cdef readonly dict conditions
     cdef _Ints found, parts, around, asked
-    cdef int low, high
+    cdef int low, high, cost, off
 
-    def __init__(self, Machine machine, Field field):
+    def __init__(self, Machine machine not None, Field field not None):
         super().__init__(machine.table, field)
         self.machine, self.conditions = machine, {}
         self.found, self.parts, self.asked, self.around = _Ints(), _Ints(), _Ints(), _Ints()
         cdef int low
         cdef _Pass one
-        self.asked.make(machine.traits.shape[0])
+        self.asked.make(machine.patterns)
         self._listen()
         for low in range(0, field.size, _STRETCH):
             for one in machine.passes:
@@ -588,16 +599,17 @@ cdef class Trail(Walk):
         cdef const int32_t* at = self.found.at + number * _FOUND
         cdef bint last = (number + 1) * _FOUND >= self.found.size
         cdef Py_ssize_t n, end = self.parts.size if last else at[_FOUND]
+        cdef const int32_t* part
         cdef list spans = []
-        for n in range(at[0], end, _GROUP):
-            spans.append((self.parts.at[n], self.parts.at[n + 1], self.parts.at[n + 2]))
+        for n in range(at[0] // _GROUP, end // _GROUP):
+            part = self.parts.at + n * _GROUP
+            spans.append((part[0], part[1], part[2]))
         return at[1], at[2], at[3], bool(at[4]), at[5], at[6], spans
 
     def written(self, int trigger, int start, int end):
         """The same round a trigger, read by characters: start, end and groups, or None."""
-        cdef int core = self.machine.core_of[trigger]
-        cdef uint8_t trait = self.machine.traits[self.machine.cores[core, 0]]
-        if not self._read(core, start, end, 4 if trait & COUNTS else 0):
+        cdef int core = self.machine.triggers[trigger, 0]
+        if not self._read(core, start, end, 4 if self.machine.leads[core, 1] & COUNTS else 0):
             return None
         return self.low, self.high, self._spans()
 
@@ -651,32 +663,130 @@ cdef class Trail(Walk):
     cdef int _try(self, int trigger, int start, int offset) except -1:
         """Follow a trigger that is heard, or may be, if what its pattern needs is near."""
         cdef Machine machine = self.machine
-        cdef int core = machine.core_of[trigger], pattern = machine.cores[core, 0]
-        cdef int end = start + machine.places[trigger + 1] - machine.places[trigger]
-        cdef uint8_t trait = machine.traits[pattern]
-        cdef _Column column
-        if self.asked.at[pattern] >= _MOST:
+        cdef int core = machine.triggers[trigger, 0], end = start + machine.triggers[trigger, 1]
+        cdef const int32_t* lead = &machine.leads[core, 0]
+        cdef int view = (4 if lead[1] & COUNTS else 0) + (2 if lead[1] & SOUNDS else 0)
+        if lead[3] >= 0 and not self._is_met(lead + 3, start, end, offset >= 0):
             return 0
-        for column in machine.columns:
-            if not self._is_met(column, core, start, end, offset >= 0):
-                return 0
-        self.asked.at[pattern] += 1
+        if lead[7] >= 0 and not self._is_met(lead + 7, start, end, offset >= 0):
+            return 0
+        if self.asked.at[lead[0]] >= _MOST:
+            return 0
+        self.asked.at[lead[0]] += 1
         if offset >= 0:
             end = self._damaged(trigger, start, offset == 0)
             if end < 0:
                 return 0
-        if trait & COUNTS:
+        if view & 4:
             self.field.mask()
-        if self._read(core, start, end, (4 if trait & COUNTS else 0) + (2 if trait & SOUNDS else 0)):
-            self._note(pattern, trigger, start, end, offset < 0)
+        if not self._read(core, start, end, view):
+            return 0
+        if offset < 0 and not machine.side[trigger] and self._is_written(trigger, start):
+            self._note(lead, trigger, start, end, True)
+        elif view & 2 and self._may_be_meant(lead, trigger, start, end):
+            self._note(lead, trigger, start, end, offset < 0)
         return 0
 
-    cdef int _note(self, int pattern, int trigger, int start, int end, bint whole) except -1:
+    cdef bint _is_written(self, int trigger, int start) except -1:
+        """Whether the words of a trigger stand in the text as they are."""
+        cdef const _View* text = &self.field.views[0]
+        cdef int unit, at = start
+        cdef Py_ssize_t n
+        for n in range(self.machine.word_places[trigger], self.machine.word_places[trigger + 1]):
+            unit = self.machine.words[n]
+            if unit != _PART:
+                if _unit(text, at) != unit:
+                    return False
+                at += 1
+        return True
+
+    cdef bint _may_be_meant(self, const int32_t* lead, int trigger, int start, int end) except -1:
+        """Whether what was read costs no more than it may."""
+        cdef Machine machine = self.machine
+        cdef Py_ssize_t n, place = machine.places[trigger], first = machine.first_item[lead[0]]
+        cdef int length = machine.triggers[trigger, 1], syllables = length, item, most
+        cdef int strong = 1 if lead[1] & STRONG else 0
+        cdef const int32_t* at = self.groups.at
+        for n in range(self.groups.size // _GROUP):
+            if machine.items[first + at[_GROUP * n]] >= 0:
+                syllables += at[_GROUP * n + 2] - at[_GROUP * n + 1]
+        syllables = min(syllables, <int>machine.most.shape[1] - 1)
+        most = machine.most[strong, syllables]
+        self.cost, self.off = 2, 1  # a syllable less or more
+        if end - start == length:
+            self.cost = self.off = 0
+            for n in range(length):
+                self._weigh(_unit(&self.field.views[2], start + n), machine.codes[place + n])
+        for n in range(self.groups.size // _GROUP):
+            item = machine.items[first + at[0]]
+            if item >= 0 and at[2] > at[1]:
+                if not self._likeliest(item, at[1], at[2] - at[1], most):
+                    return False
+            at += _GROUP
+        self.off = min(self.off, <int>machine.limits.shape[2] - 1)
+        return self.cost <= machine.limits[strong, syllables, self.off]
+
+    cdef int _weigh(self, int heard, int meant) except -1:
+        """Add what it costs to take one syllable for another, in halves."""
+        if heard != meant:
+            self.cost += 1 if self.table.close(heard, meant) else 2
+            self.off += 1
+        return 0
+
+    cdef bint _likeliest(self, Py_ssize_t place, int start, int length, int most) except -1:
+        """Add what the likeliest word of an item costs; False where that is more than `most`."""
+        cdef const int32_t[::1] sounds = self.machine.sounds
+        cdef const uint16_t* heard = self.field.views[2].units + start
+        cdef int n, m, cost = self.cost, off = self.off, best = most + 1, least = 0
+        cdef int kinds = sounds[place]
+        place += 1
+        while kinds and sounds[place] != length:
+            place += 2 + sounds[place] * sounds[place + 1]
+            kinds -= 1
+        if not kinds:
+            return False
+        if self._is_among(place + 2, sounds[place + 1], heard, length):
+            return cost <= most
+        for n in range(sounds[place + 1]):
+            self.cost, self.off = cost, off
+            for m in range(length):
+                if heard[m] != sounds[place + 2 + n * length + m]:
+                    self._weigh(heard[m], sounds[place + 2 + n * length + m])
+                    if self.cost > best:
+                        break
+            if self.cost < best or (self.cost == best and self.off < least):
+                best, least = self.cost, self.off
+        self.cost, self.off = best, least
+        return best <= most
+
+    cdef bint _is_among(
+        self, Py_ssize_t place, int count, const uint16_t* heard, int length
+    ) except -1:
+        """Whether what is heard is one of these words, which are sorted."""
+        cdef const int32_t[::1] sounds = self.machine.sounds
+        cdef int low = 0, middle, m, other
+        while low < count:
+            middle = (low + count) // 2
+            other = 0
+            for m in range(length):
+                other = sounds[place + middle * length + m] - heard[m]
+                if other:
+                    break
+            if not other:
+                return True
+            if other < 0:
+                low = middle + 1
+            else:
+                count = middle
+        return False
+
+    cdef int _note(
+        self, const int32_t* lead, int trigger, int start, int end, bint whole
+    ) except -1:
         """Keep what was read."""
-        cdef int condition = self.machine.conditions[pattern]
         cdef const int32_t* at
         cdef Py_ssize_t n
-        self.conditions.setdefault(condition, []).append((pattern, self.found.size // _FOUND))
+        self.conditions.setdefault(lead[2], []).append((lead[0], self.found.size // _FOUND))
         self.found.push(<int32_t>self.parts.size)
         self.found.push(trigger)
         self.found.push(start)
@@ -684,42 +794,39 @@ cdef class Trail(Walk):
         self.found.push(whole)
         self.found.push(self.low)
         self.found.push(self.high)
-        for n in range(0, self.groups.size, _GROUP):
-            at = self.groups.at + n
+        for n in range(self.groups.size // _GROUP):
+            at = self.groups.at + n * _GROUP
             if at[2] > at[1]:
                 self.parts.push(at[0])
                 self.parts.push(at[1])
                 self.parts.push(at[2])
         return 0
 
-    cdef bint _is_met(self, _Column column, int core, int start, int end, int slack) except -1:
-        """Whether the word that a core needs may begin where it must; True where it needs none."""
+    cdef bint _is_met(self, const int32_t* need, int start, int end, int slack) except -1:
+        """Whether a word that a core needs may begin where it must."""
         cdef Machine machine = self.machine
-        cdef Py_ssize_t kin = column.windows[0, core], size = self.field.size
-        cdef int low = column.windows[1, core], high = column.windows[2, core], n, hashed
+        cdef Py_ssize_t size = self.field.size
+        cdef int low = need[1] - slack, high = need[2] + slack, n, hashed
         cdef const int32_t* at = self.around.at
-        cdef const int32_t* border
-        if kin < 0:
-            return True
-        border = at + (3 if column.windows[3, core] else 2) * size
-        if column.before[core]:
-            low, high = start + low - slack, start + high + slack
-            low = max(low, border[min(start, size - 1)])
+        cdef const int32_t* border = at + (3 if need[3] & 2 else 2) * size
+        # One row of each table: a hash and a sign lie inside it, as `Machine` has made sure.
+        cdef const uint8_t* pairs = &machine.pairs[need[0], 0]
+        cdef const uint8_t* single = &machine.single[need[0], 0]
+        if need[3] & 1:
+            low, high = max(start + low, border[min(start, size - 1)]), start + high
         else:
-            low, high = end + low - slack, end + high + slack
-            high = min(high, border[2 * size + min(end, size - 1)])
+            high = min(end + high, border[2 * size + min(end, size - 1)])
+            low += end
         for n in range(max(low, 0), min(high, size - 1) + 1):
             hashed = at[size + n]
-            if (machine.pairs[kin, hashed >> 3] >> (hashed & 7)) & 1:
-                return True
-            if machine.single[kin, at[n]]:
+            if (pairs[hashed >> 3] >> (hashed & 7)) & 1 or single[at[n]]:
                 return True
         return False
 
     cdef int _damaged(self, int trigger, int start, bint stretch) except -2:
         """Where a damaged word ends; -1 where the damage is too great, or none."""
         cdef Py_ssize_t place = self.machine.places[trigger]
-        cdef int length = self.machine.places[trigger + 1] - place
+        cdef int length = self.machine.triggers[trigger, 1]
         cdef const _View* codes = &self.field.views[2]
         cdef int n, heard, meant, wrong = 0, first = length, far = 0
         cdef bint broken = False
@@ -776,8 +883,8 @@ cdef class Trail(Walk):
             if not self._walk(before, size - start):
                 return False
             self.low = size - self.reach
-            for n in range(cut, self.groups.size, _GROUP):
-                at = self.groups.at + n
+            for n in range(cut // _GROUP, self.groups.size // _GROUP):
+                at = self.groups.at + n * _GROUP
                 low = size - at[2]
                 at[2] = size - at[1]
                 at[1] = low

@@ -1,7 +1,7 @@
 """Pack patterns, when a pack is compiled, into the tables that the compiled search reads."""
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -27,14 +27,19 @@ class Program(NamedTuple):
     """Patterns as tables.
 
     `halves` has for each core where the steps after it and before it begin, by sound and then as
-    written (-1: nothing must stand there); `traits` and `conditions` go by pattern. A row of
-    `steps` is a step, its argument, its item, its flags and its glance; `nodes` are sets of words,
-    `glances` the characters that they begin with.
+    written (-1: nothing must stand there). `traits`, `conditions` and `first_item` go by pattern;
+    from its first item on, `items` has for each where in `sounds` its words are (-1: it has none).
+    There stand the number of their lengths and, for each length, that, their number and their
+    codes. A row of `steps` is a step, its argument, its item, its flags and its glance; `nodes`
+    are sets of words, `glances` the characters that they begin with.
     """
 
     halves: Numbers
     traits: Bytes
     conditions: Numbers
+    first_item: Numbers
+    items: Numbers
+    sounds: Numbers
     steps: Numbers
     nodes: Numbers
     glances: Bytes
@@ -81,6 +86,7 @@ def program_of(patterns: Sequence[Compiled], cores: Iterable[Sequence[int]]) -> 
         np.array(halves, dtype=np.int32).reshape(-1, 4),
         np.array([_traits(pattern) for pattern in patterns], dtype=np.uint8),
         np.array([pattern.condition for pattern in patterns], dtype=np.int32),
+        *_sounds(patterns),
         *writer.tables(),
     )
 
@@ -102,7 +108,35 @@ def wholes_of(groups: Mapping[int, Sequence[Compiled]]) -> Wholes:
 
 
 def _traits(pattern: Compiled) -> int:
-    return Trait.SOUNDS * pattern.may_sound + Trait.COUNTS * pattern.numeric
+    sounds = Trait.SOUNDS * pattern.may_sound + Trait.STRONG * pattern.style.strong
+    return sounds + Trait.COUNTS * pattern.numeric
+
+
+def _sounds(patterns: Sequence[Compiled]) -> tuple[Numbers, Numbers, Numbers]:
+    """For each pattern its first item, for each item its words, and the codes of sets of words."""
+    sounds, places = array("i"), dict[tuple[str, ...], int]()
+    first, items = array("i"), array("i")
+    for pattern in patterns:
+        first.append(len(items))
+        for item in pattern.items:
+            words = item.words if isinstance(item, Words) and pattern.may_sound else ()
+            if words and words not in places:
+                places[words] = len(sounds)
+                sounds.extend(_by_length({code for word in words for code in readings(word)}))
+            items.append(places[words] if words else -1)
+    found = [np.array(numbers, dtype=np.int32) for numbers in (first, items, sounds)]
+    return found[0], found[1], found[2]
+
+
+def _by_length(codes: Iterable[str]) -> Iterator[int]:
+    """How many lengths they have; of each length that, how many there are, and their units."""
+    groups: dict[int, list[str]] = {}
+    for code in sorted(codes):
+        groups.setdefault(len(code), []).append(code)
+    yield len(groups)
+    for length, members in groups.items():
+        yield from (length, len(members))
+        yield from map(ord, "".join(members))
 
 
 def _halves(writer: "_Writer", pattern: Compiled, first: int, last: int) -> tuple[int, ...]:

@@ -1,6 +1,8 @@
 """Patterns found by characters and by sound."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rules.compile import Compiled, Style
 from rules.grammar import PatternError, parse_class, parse_pattern
@@ -136,3 +138,31 @@ def test_sound_can_be_switched_off_and_made_stronger() -> None:
 def test_faulty_patterns_are_refused(pattern: str) -> None:
     with pytest.raises(PatternError):
         parse_pattern(pattern, LEXICON)
+
+
+ANY = st.characters(exclude_categories=())
+"""Any character at all, halves of pairs among them."""
+
+
+@given(st.text(st.one_of(st.sampled_from("上门泼油漆三万，。\n ab\uf8ff\uf8fe\ue0ff"), ANY)))
+def test_no_text_whatever_upsets_the_search(said: str) -> None:
+    patterns = [
+        "上门 .. !(检)泼油漆",
+        "^ 欠了 ... {amount} $",
+        "ab? .. {you}",
+        "把 {you}? .. !<(a)门",
+    ]
+    items = [items for pattern in patterns for items in parse_pattern(pattern, LEXICON)]
+    matcher = Matcher([Compiled(n, 0, one) for n, one in enumerate(items)])
+    normal = normalise(f"{TURN_JOINT}{said}{TURN_JOINT}")[0]
+    raw = said.encode(errors="replace").decode()  # no normal form holds half a pair
+
+    for text, codes in ((normal, encode(normal)), (raw, raw[::-1]), ("", "")):
+        scan = matcher.scan(Field(text, codes))
+        for match in (match for n in range(len(items)) for match in scan.matches(n)):
+            assert 0 <= match.start < match.end <= len(text)
+
+
+def test_a_text_and_codes_of_different_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="one length"):
+        Field("上门", "上")
