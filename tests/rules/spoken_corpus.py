@@ -73,6 +73,7 @@ def lawful_lines() -> list[Entry]:
         *_lines("good_calls/lines_oblique.yaml"),
         *_lines("good_calls/lines_4.yaml"),
         *_lines("good_calls/lines_5.yaml"),
+        *_lines("good_calls/lines_6.yaml"),
     ]
 
 
