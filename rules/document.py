@@ -38,21 +38,24 @@ class _Piece(NamedTuple):
     turn: int
 
 
+Turns = Sequence[tuple[int, Sequence[tuple[int, Segment]]]]
+"""Turns by number, each with its segments by number."""
+
+
 class Side:
     """The turns of one speaker, joined: `text` and `codes` begin and end with a turn break."""
 
-    def __init__(self, turns: Sequence[tuple[int, Sequence[tuple[int, Segment]]]]) -> None:
+    def __init__(self, turns: Turns) -> None:
         raw: list[str] = [TURN_JOINT]
         self.pieces: list[_Piece] = []
-        at = 1
+        at = 1  # both joints are one character
         for turn, segments in turns:
-            for n, (index, segment) in enumerate(segments):
-                joint = SEGMENT_JOINT if n else ""
-                self.pieces.append(_Piece(index, at + len(joint), turn))
-                raw += [joint, segment.text]
-                at += len(joint) + len(segment.text)
-            raw.append(TURN_JOINT)
-            at += 1
+            for index, segment in segments:
+                text = segment.text
+                self.pieces.append(_Piece(index, at, turn))
+                raw += (text, SEGMENT_JOINT)
+                at += len(text) + 1
+            raw[-1] = TURN_JOINT
         self.raw = "".join(raw)
         self.text, self._starts, self._ends = normalise(self.raw)
         self.codes = encode(self.text)
@@ -105,12 +108,9 @@ class Document:
 
     def __init__(self, interaction: Interaction) -> None:
         self.segments = _segments(interaction)
-        order = sorted(range(len(self.segments)), key=lambda n: (self.segments[n].start, n))
-        runs = [
-            [(n, self.segments[n]) for n in run]
-            for _, run in groupby(order, key=lambda n: self.segments[n].speaker)
-        ]
-        self.runs: tuple[tuple[tuple[int, Segment], ...], ...] = tuple(map(tuple, runs))
+        order = sorted(enumerate(self.segments), key=_begins)
+        runs = [tuple(run) for _, run in groupby(order, key=_speaker)]
+        self.runs: tuple[tuple[tuple[int, Segment], ...], ...] = tuple(runs)
         self._sides: dict[Voice, Side] = {}
         self._own: dict[Voice, list[int]] = {}
         notes = interaction.visit.notes if interaction.visit else None
@@ -120,9 +120,9 @@ class Document:
         """The turns that count for this voice, joined."""
         if voice not in self._sides:
             if voice is Voice.LOG:
-                turns = [(0, [(0, self.notes)])] if self.notes else []
+                turns: Turns = [(0, ((0, self.notes),))] if self.notes else []
             else:
-                turns = [(n, list(self.runs[n])) for n in self.own_turns(voice)]
+                turns = [(n, self.runs[n]) for n in self.own_turns(voice)]
             self._sides[voice] = Side(turns)
         return self._sides[voice]
 
@@ -171,6 +171,14 @@ class Document:
         return any(
             self.segments[side.piece_at(place).segment].biased for place in range(start, end)
         )
+
+
+def _begins(numbered: tuple[int, Segment]) -> float:
+    return numbered[1].start
+
+
+def _speaker(numbered: tuple[int, Segment]) -> Speaker:
+    return numbered[1].speaker
 
 
 def _segments(interaction: Interaction) -> tuple[Segment, ...]:

@@ -36,20 +36,13 @@ class Match:
         return sum(len(word) for _, _, word in self.words)
 
 
-class Place(NamedTuple):
-    """Where all of a pattern stands, by its words alone; what set it off starts and ends where.
+Place = tuple[int, int, int, bool, int, int, list[tuple[int, int, int]]]
+"""Where all of a pattern stands, by its words alone.
 
-    `whole`: all of the trigger was found. The pattern reaches from `low` to `high`; `groups` are
-    (number of the item, start, end), but for the items of the trigger.
-    """
-
-    trigger: int
-    start: int
-    end: int
-    whole: bool
-    low: int
-    high: int
-    groups: list[tuple[int, int, int]]
+The number of the trigger that set it off, where that starts and ends, and whether all of it was
+found; from where to where the pattern reaches, and (number of the item, start, end) of its items
+but for those of the trigger.
+"""
 
 
 class Matcher:
@@ -94,7 +87,7 @@ class Scan:
                 if search is not None:
                     found += search.found.values()
                 search = _Search(pattern, self._field, self._trail)
-            search.add(Place(*place), trigger)
+            search.add(place, trigger)
         if search is not None:
             found += search.found.values()
         return sorted(found, key=_order) if len(found) > 1 else found
@@ -113,12 +106,12 @@ class _Search:
 
     def add(self, place: Place, trigger: Trigger) -> None:
         """Keep the match at a place, if it is one."""
-        start, end = place.start, place.end
+        _, start, end, whole, _, _, _ = place
         if len(self.found) >= MAX_HITS or (
-            place.whole and trigger.latin and self.inside_latin(start, trigger.text)
+            whole and trigger.latin and self.inside_latin(start, trigger.text)
         ):
             return
-        written = place.whole and not trigger.side and self.field.text[start:end] == trigger.text
+        written = whole and not trigger.side and self.field.text[start:end] == trigger.text
         if written and self.by_characters(place, trigger):
             return
         if self.pattern.may_sound:

@@ -47,10 +47,11 @@ _DIGIT_WORDS = {word: str(n) for n, word in enumerate("零一二三四五六七�
 FILLERS = ("那个", "就是说")
 """Words that a speaker says while thinking; they are dropped."""
 _FILLER = re.compile("那个(?![人种样时地名位同女男老小])|就是说")
+_SEPARATOR = re.compile("[\x01-\x03]")
 _SYMBOL_RUN = re.compile("[\x01]+")
 _SPACE_RUN = re.compile("[\x02\x03]+")
 _LATIN = re.compile("[a-z]+")
-_THOUSANDS = re.compile("(?<=[0-9])，(?=[0-9]{3}(?![0-9]))")
+_THOUSANDS = re.compile("，(?<=[0-9]，)(?=[0-9]{3}(?![0-9]))")
 _BRIDGE = re.compile(f"[{_HAN}a-z0-9]")
 
 
@@ -110,10 +111,9 @@ def normalise(raw: str) -> tuple[str, NDArray[np.int32], NDArray[np.int32]]:
 
 def _mend(draft: str, forms: NDArray[np.uint16], ends: NDArray[np.int32]) -> None:
     """Settle in place what depends on neighbours: separators, dots, pinyin, digits, fillers."""
-    special = int(((forms > 0) & (forms <= _DOT)).sum())
-    if special:
+    if _SEPARATOR.search(draft):
         _settle_separators(draft, forms)
-    if ((forms >= ord("a")) & (forms <= ord("z"))).any():
+    if _LATIN.search(draft):
         _settle_latin(draft, forms, ends)
     for run in _LONG_DIGITS.finditer(draft):
         for at in range(*run.span()):
