@@ -2,8 +2,10 @@
 
 import pytest
 
-from rules.compose import ways
+from rules import rule
+from rules.compose import Agenda, ways
 from rules.document import Voice
+from rules.model import Disposition, Severity
 from rules.rule import (
     AllCondition,
     AnyCondition,
@@ -12,8 +14,10 @@ from rules.rule import (
     FactsCondition,
     NotCondition,
     RepeatedCondition,
+    Rule,
     SequenceCondition,
     Step,
+    Title,
     WordsCondition,
 )
 
@@ -51,3 +55,33 @@ def test_a_condition_may_hold_in_these_ways_alone(
     found = ways(condition, {"three": THREE})
 
     assert (found if found is None else sorted(map(set, found), key=sorted)) == wanted
+
+
+def _rule(name: str, when: Condition) -> Rule:
+    none: frozenset[str] = frozenset()
+    text = Title(name, name)
+    return Rule(
+        id=name, family=name, title=text, severity=Severity.LOW, disposition=Disposition.REVIEW,
+        articles=(), basis="policy", voice=Voice.COLLECTOR, channels=none, parties=none, modes=none,
+        directions=none, outcomes=none, effective_from=None, effective_to=None, parameters=(),
+        when=when, why=text, coverage="", tests=rule.Tests(), file="", line=1,
+    )  # fmt: skip
+
+
+def test_rules_whose_words_are_missing_are_not_asked_and_the_others_keep_their_order() -> None:
+    both = AllCondition((ONE, TWO))
+    conditions: tuple[Condition, ...] = (
+        both,
+        FactsCondition("x"),
+        AnyCondition((TWO, both)),
+        THREE,
+    )
+    agenda = Agenda([_rule(f"R{n}", when) for n, when in enumerate(conditions)], {})
+
+    def asked(*keys: int) -> list[str]:
+        return [one.id for one in agenda.of(frozenset(keys))]
+
+    assert asked() == ["R1"]
+    assert asked(1) == ["R1"]
+    assert asked(2) == ["R1", "R2"]
+    assert asked(3, 1, 2) == ["R0", "R1", "R2", "R3"]
