@@ -26,11 +26,22 @@ from rules.model import (
 )
 from rules.parameters import Overrides, resolve
 from rules.quota import is_about_words, parts
-from rules.rule import FindingsCondition, Pack, Rule, SequenceCondition
+from rules.rule import (
+    AbsentCondition,
+    FactsCondition,
+    FindingsCondition,
+    Pack,
+    Rule,
+    SequenceCondition,
+)
+from rules.standing import settled
 from rules.timeline import SHANGHAI, in_zone
 
 SURE_MATCH = 0.8
 """Matches by sound less sure than this can only ask for a review."""
+
+UNSAID = frozenset({"institution_not_named", "employee_not_named", "recording_not_mentioned"})
+"""Facts that are words which were not heard."""
 
 SURE_SUGGESTION = 0.5
 Suggestions = Mapping[tuple[str, str], Sequence[Suggestion]]
@@ -146,7 +157,13 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
         if hits := holds(rule.when, scene):
             found += _findings(rule, hits, values, hearing)
     found += _suggested(ledger.pack, hearing, suggestions.get(contact.key, ()), found, day)
-    found = _cited(ledger.pack, found, day, case)
+    found = settled(
+        _cited(ledger.pack, found, day, case),
+        interaction,
+        [version.case for version in ledger.history.versions],
+        missing=_unsaid(ledger.pack),
+        words=hearing.words,
+    )
     found.sort(key=_place)
     outcome, reasons = _outcome(ledger.pack, contact, hearing, found, unknown)
     return Verdict(
@@ -277,6 +294,22 @@ def _disposition(rule: Rule, hit: Hit, hearing: Hearing) -> Disposition:
 def _lead_is_misheard(span: Span, hearing: Hearing) -> bool:
     text = hearing.document.segments[span.segment].text
     return span.speaker is not None and misheard_before(text, span.char_start)
+
+
+def _unsaid(pack: Pack) -> frozenset[str]:
+    """The rules on words that were not said."""
+    if "unsaid" not in pack.memory:
+        pack.memory["unsaid"] = frozenset(
+            rule.id
+            for rule in pack.rules
+            if any(
+                isinstance(part, AbsentCondition)
+                or (isinstance(part, FactsCondition) and part.name in UNSAID)
+                for part in parts(rule.when)
+            )
+        )
+    found: frozenset[str] = pack.memory["unsaid"]
+    return found
 
 
 def _leans_on_others(rule: Rule) -> bool:

@@ -1,7 +1,7 @@
 """What the patterns of a pack find in one contact, searched once, after the guards."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
@@ -82,6 +82,7 @@ class Hearing:
         self._scans: dict[Voice, Scan | None] = {}
         self._hits: dict[int, tuple[Hit, ...]] = {}
         self._idioms: dict[Voice, tuple[tuple[int, int], ...]] = {}
+        self._words: set[tuple[Voice, int, int, str]] = set()
 
     def _scan(self, voice: Voice) -> Scan | None:
         """What the automata set off in the words of a voice; None where it says nothing."""
@@ -210,6 +211,7 @@ class Hearing:
         side = self.document.side(condition.voice)
         span = self.document.span(condition.voice, match.start, match.end)
         sure = certainty(match)
+        self._words.update((condition.voice, *word) for word in match.words)
         if not match.exact:
             span.quote, span.match, span.confidence = match.quote, "phonetic", sure  # nobody else's
         disposition = entry.disposition
@@ -267,6 +269,17 @@ class Hearing:
     def garbled(self) -> bool:
         """Whether what was said is written down badly."""
         return self.oddity > GARBLED
+
+    def words(self) -> Iterator[tuple[int, int, int, str]]:
+        """Segment, first and last character (exclusive) of each word of each hit, and the word.
+
+        In no order; of what was said, not of the notes of a visit.
+        """
+        for voice, start, end, word in self._words:
+            if voice is Voice.LOG:
+                continue
+            span = self.document.span(voice, start, end)
+            yield span.segment, span.char_start, span.char_end, word
 
     def silent(self, voice: Voice, turns: int | None) -> bool:
         """Whether nothing that can be judged was said by this voice in its first turns."""

@@ -11,6 +11,9 @@ from rules.normalise import plain
 SELDOM = 3000
 """Characters that the dictionary counts less often than this as words of their own are odd."""
 
+RARE = 6000
+"""The same for words before a match in a shaky transcript: a denial may have been misheard."""
+
 USUAL = 0.02
 """Share of different odd characters in what was written down well: names, mostly."""
 
@@ -55,10 +58,14 @@ def oddity(texts: Iterable[str]) -> float:
 def misheard_before(text: str, start: int) -> bool:
     """Whether an odd character stands in the clause before `start`, where a denial would stand."""
     before = text[max(0, start - LEAD) : start]
-    clause = _BREAK.split(before)[-1]
+    return is_odd(_BREAK.split(before)[-1])
+
+
+def is_odd(text: str, seldom: int = SELDOM) -> bool:
+    """Whether a character stands alone in a text that is seldom a word of its own."""
     return any(
-        len(token) == 1 and "\u4e00" <= token <= "\u9fff" and _is_odd(token)
-        for token in rjieba.cut(plain(clause), False)  # noqa: FBT003  no guessing of unknown words
+        len(token) == 1 and "\u4e00" <= token <= "\u9fff" and rjieba.suggest_freq(token) < seldom
+        for token in rjieba.cut(plain(text), False)  # noqa: FBT003  no guessing of unknown words
     )
 
 
