@@ -190,7 +190,7 @@ def test_without_the_compiled_search_the_remedy_is_named(tmp_path: Path) -> None
     for source in Path(rules.__file__).parent.glob("*.py"):
         shutil.copy(source, tmp_path / "rules")
     ran = subprocess.run(
-        [sys.executable, "-c", "import rules"],
+        [sys.executable, "-S", "-c", "import rules"],  # and nothing that is installed
         capture_output=True,
         text=True,
         check=False,
