@@ -17,7 +17,7 @@ SEGMENT_JOINT, TURN_JOINT = "\x1e", "\x1f"
 _DROP, _SYMBOL, _SPACE, _DOT = 0, 1, 2, 3
 _SOFT_MARKS = ",，、:：—…()（）[]【】《》<>〈〉｜「」『』〔〕" + SEGMENT_JOINT
 _HARD_MARKS = "。.！!？?；;\n\r\v\f\u2028\u2029"
-_DROPPED = "\"'“”‘’`´＂＇\u00ad\ufeff\u2060\u180e嗯呃唔喔哦噢诶欸哎唉啊呀"
+_DROPPED = "\"'“”‘’`´＂＇\u00ad\ufeff\u2060\u180e嗯呃喔哦噢诶欸哎唉啊呀"
 _SYMBOLS = "-_*~/\\|+=^#@&·•・‧∙⋅－＿＊～／＼＋＝＾＃＠＆★☆●○◆◇■□▲△▼▽※→←↑↓§¤°√×÷\ufffd"
 _SPACES = " \t\u00a0\u3000\u2002\u2003\u2009\u202f"
 _ZERO_WIDTH = (
@@ -29,6 +29,7 @@ _ZERO_WIDTH = (
 _LOOKALIKES = {
     "妳": "你",
     "她": "他",
+    "冇": "没",
     "巳": "已",
     "末": "未",
     "冋": "回",
@@ -46,6 +47,8 @@ _DIGIT_WORDS = {word: str(n) for n, word in enumerate("零一二三四五六七�
 }
 FILLERS = ("那个", "就是说")
 """Words that a speaker says while thinking; they are dropped."""
+_DENIAL = "唔"  # Cantonese for 不; alone it is a sound made while thinking
+_DENIED = re.compile(f"({_DENIAL}+)([{_HAN}])?")
 _FILLER = re.compile("那个(?![人种样时地名位同女男老小])|就是说")
 _SEPARATOR = re.compile("[\x01-\x03]")
 _SYMBOL_RUN = re.compile("[\x01]+")
@@ -120,6 +123,10 @@ def _mend(draft: str, forms: NDArray[np.uint16], ends: NDArray[np.int32]) -> Non
             forms[at] = ord(_DIGIT_WORDS[draft[at]])
     for comma in _THOUSANDS.finditer(draft):
         forms[comma.start()] = _DROP
+    if _DENIAL in draft:
+        for run in _DENIED.finditer(draft):
+            start, end = run.span(1)
+            forms[start:end] = ord("不") if end - start == 1 and run[2] else _DROP
     if "那个" in draft or "就是说" in draft:
         for run in _FILLER.finditer(draft):
             forms[run.start() : run.end()] = _DROP

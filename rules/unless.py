@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from rules.compile import Compiled
+from rules.grammar import Words
 from rules.machine import Expressions, Field, Walk
 from rules.program import Wholes, wholes_of
 
@@ -42,6 +43,15 @@ class Unless:
             for start, end, groups in walk.search(by_sound, low, high, by_sound=True):
                 if end - start <= SHORT_WORD or end < match[0] or match[1] < start:
                     continue
-                if all(field.codes[a:b] in pattern.codes for _, a, b in groups):
+                if all(_is_said(pattern, field, group) for group in groups):
                     return field.text[start:end]
         return None
+
+
+def _is_said(pattern: Compiled, field: Field, group: tuple[int, int, int]) -> bool:
+    """Whether a word of a pattern was said; one syllable has too many homophones to tell."""
+    item, start, end = group
+    if end - start == 1:
+        words = pattern.items[item]
+        return isinstance(words, Words) and field.text[start] in words.words
+    return field.codes[start:end] in pattern.codes

@@ -21,6 +21,8 @@ from rules.phonetic import encode, is_code
         pytest.param("泼\u200b油\ufeff漆", "泼油漆", id="zero width"),
         pytest.param("坐😀牢", "坐牢", id="emoji inside a word"),
         pytest.param("坐嗯牢", "坐牢", id="filler"),
+        pytest.param("我哋唔会冇谱", "我哋不会没谱", id="Cantonese for no and none"),
+        pytest.param("唔，好，唔唔还钱", "，好，还钱", id="the same as a sound"),
         pytest.param("打一二三七八", "打12378", id="spoken digits"),
         pytest.param("12,860.35元", "12860.35元", id="thousands"),
         pytest.param("您好 请还款", "您好，请还款", id="a space as a pause"),
