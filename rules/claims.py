@@ -193,6 +193,9 @@ def _cents(text: str) -> Decimal:
     return tenths + (Decimal(figures[1]) / 100 if len(figures) > 1 else 0)
 
 
+_ROUND, _SOME = "百佰千仟万萬亿", ("上", "近", "过")
+
+
 def _is_money(match: re.Match[str], text: str, value: Decimal) -> bool:
     """Whether the figure is a sum: it has a unit, or its form and its neighbours say so."""
     before = text[max(0, match.start() - _LOOK_BACK) : match.start()]
@@ -201,6 +204,8 @@ def _is_money(match: re.Match[str], text: str, value: Decimal) -> bool:
     if _NOT_BEFORE.search(before) or _NOT_AFTER.match(text, match.end("more")):
         return False
     run = match["run"]
+    if run[0] in _ROUND and not before.endswith(_SOME):  # 千万别 is no sum, 上千万 is
+        return False
     if any(char in _BIG or char in "百佰千仟" for char in run + match["more"]):
         return value >= _LEAST_BARE
     if "." in run or "," in run:

@@ -58,6 +58,7 @@ def test_every_number_that_is_read_out_is_understood(value: int) -> None:
         ("两万零三", "20003"),
         ("2.5万", "25000"),
         ("一百零五块", "105"),
+        ("欠了上千万", "10000000"),
     ],
 )
 def test_a_sum_has_one_value(text: str, value: str) -> None:
@@ -101,6 +102,8 @@ def test_a_vague_sum_is_a_range(text: str, low: int, high: int) -> None:
         "第577条",
         "13800000001",
         "分三期",
+        "您千万别误会",
+        "百度一下就知道",
     ],
 )
 def test_other_figures_are_no_sums(text: str) -> None:
