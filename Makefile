@@ -28,7 +28,7 @@ help: ## list these verbs
 
 venv: $(STAMP) ## make .venv from the lock file (quick when nothing changed)
 
-$(STAMP): requirements/lock.txt pyproject.toml setup.py rules/machine.pyx
+$(STAMP): requirements/lock.txt pyproject.toml setup.py $(wildcard rules/*.pxd rules/*.pyx)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "hegui needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
 	@echo "[1/4] virtual environment $(VENV)"

@@ -1,4 +1,4 @@
-"""The one compiled module; all else about the package is in pyproject.toml."""
+"""The compiled modules; all else about the package is in pyproject.toml."""
 
 import hashlib
 from pathlib import Path
@@ -6,19 +6,21 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-SOURCE = Path(__file__).with_name("rules") / "machine.pyx"
+SOURCES = sorted(path for path in Path("rules").iterdir() if path.suffix in {".pxd", ".pyx"})
+DIGEST = hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()
 
 setup(
     ext_modules=cythonize(
         [
             Extension(
-                "rules.machine",
-                ["rules/machine.pyx"],
-                # The module knows of which source it was built: service.pack_cache compares.
-                define_macros=[
-                    ("SOURCE_DIGEST", f'"{hashlib.sha256(SOURCE.read_bytes()).hexdigest()}"')
-                ],
+                f"rules.{path.stem}",
+                [str(path)],
+                depends=list(map(str, SOURCES)),
+                # Each knows of which sources all were built: service.pack_cache compares.
+                define_macros=[("SOURCE_DIGEST", f'"{DIGEST}"')],
             )
+            for path in SOURCES
+            if path.suffix == ".pyx"
         ],
         build_dir="build/cython",
     )

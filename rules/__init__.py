@@ -1,12 +1,12 @@
 """The pure engine: events and a pack in, verdicts out."""
 
 try:
-    import rules.machine  # noqa: F401  without it nothing else here can be imported
+    import rules.trail  # noqa: F401  without it nothing else here can be imported
 except ModuleNotFoundError as error:
-    if error.name != "rules.machine":
+    if error.name not in {"rules.field", "rules.trail", "rules.walk"}:
         raise
     raise ImportError(
-        "rules/machine.pyx is not compiled for this Python: run `make venv`, "
+        f"{error.name} is not compiled for this Python: run `make venv`, "
         "or `python setup.py build_ext --inplace` in a working tree of its own"
     ) from error
 

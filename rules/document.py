@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from rules.context import Span
 from rules.events import Interaction, Segment, Speaker
-from rules.machine import Field
+from rules.field import Field
 from rules.normalise import SEGMENT_JOINT, TURN, TURN_JOINT, normalise
 from rules.phonetic import Echo, encode
 

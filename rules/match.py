@@ -7,11 +7,12 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from rules.compile import Compiled
+from rules.field import Field
 from rules.grammar import Builtin
-from rules.machine import Field, Trail
 from rules.numbers import is_builtin
 from rules.plausible import WRONG, Piece, allowed, plausible, spread
 from rules.seeds import Sower, sowed
+from rules.trail import Trail
 from rules.triggers import Trigger
 
 MAX_HITS = 200

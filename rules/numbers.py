@@ -51,16 +51,6 @@ def number_spans(text: str) -> list[tuple[int, int]]:
     return [found.span() for found in _ANY.finditer(text)]
 
 
-def masked(text: str, spans: list[tuple[int, int]]) -> str:
-    """The text (or its codes) with each number replaced by marks, which a search finds at once."""
-    parts: list[str] = []
-    at = 0
-    for start, end in spans:
-        parts += [text[at:start], NUMBER_START, NUMBER_REST * (end - start - 1)]
-        at = end
-    return "".join(parts) + text[at:]
-
-
 @lru_cache(maxsize=4096)
 def is_builtin(name: str, text: str) -> bool:
     """Whether the whole text is a number of this kind."""

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from rules.compile import WIDE, Compiled
 from rules.grammar import Anchor, Builtin, Gap, Item, Look, Tree, Words
-from rules.machine import GLANCE_BYTES, Expressions, Flag, Node, Step, Trait, glance_of
 from rules.phonetic import CODE_BASE, neighbours, readings
+from rules.trail import Trait
+from rules.walk import GLANCE_BYTES, Expressions, Flag, Node, Step, glance_of
 
 GLANCE = 3
 """Words with fewer first characters than this are tried at once."""

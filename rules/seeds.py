@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rules.compile import Compiled
-from rules.machine import Machine
 from rules.needs import Needs, needs_of
 from rules.plausible import allowed
 from rules.program import Program, program_of
 from rules.sow import PART, Sown, sow
+from rules.trail import Machine
 from rules.triggers import Trigger
 
 MANY = 32

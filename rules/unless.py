@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from rules.compile import Compiled
+from rules.field import Field
 from rules.grammar import Words
-from rules.machine import Expressions, Field, Walk
 from rules.program import Wholes, wholes_of
+from rules.walk import Expressions, Walk
 
 SHORT_WORD = 2
 

@@ -9,7 +9,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing, suppress
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 import rules
-from rules import machine
+from rules import field, trail, walk
 from rules.image import ImageError, from_bytes, to_bytes
 
 KEPT = 4
@@ -26,15 +26,18 @@ KEPT = 4
 _LIBRARIES = ("daachorse", "numpy", "opencc", "orjson", "pypinyin", "pyyaml")
 _OTHERS_WRITE = 0o022
 
+BUILT = frozenset(module.DIGEST for module in (field, walk, trail))
+"""The digests of the sources that the compiled modules were built with: one, if all is well."""
+
 
 def compiled(files: Mapping[str, str], folder: Path | None = None) -> rules.Pack:
     """The pack of these files (name to text), compiled or from the cache.
 
     `folder` holds the cache; the user's own by default. Raises `rules.PackError`, and `ImportError`
-    where the compiled search was built of another source than the one that lies beside it.
+    where the compiled modules were built of other sources than those that lie beside them.
     """
     folder = user_cache_path("hegui") / "packs" if folder is None else folder
-    refuse_stale(Path(rules.__file__).parent, machine.DIGEST)
+    refuse_stale(Path(rules.__file__).parent, BUILT)
     name = f"{key_of(files, Path(rules.__file__).parent)}.image"
     pack = _read(folder, name)
     if pack is None:
@@ -43,12 +46,13 @@ def compiled(files: Mapping[str, str], folder: Path | None = None) -> rules.Pack
     return pack
 
 
-def refuse_stale(code: Path, built: str) -> None:
-    """Raise `ImportError` where the source in this folder, if any, has not the digest `built`."""
-    source = code / "machine.pyx"
-    if source.exists() and hashlib.sha256(source.read_bytes()).hexdigest() != built:
+def refuse_stale(code: Path, built: Collection[str]) -> None:
+    """Raise `ImportError` where the sources in this folder, if any, have not the digest `built`."""
+    sources = sorted(path for path in code.iterdir() if path.suffix in {".pxd", ".pyx"})
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    if sources and set(built) != {digest}:
         raise ImportError(
-            f"{source} has changed since it was compiled; run `make venv`, "
+            f"the Cython sources in {code} have changed since they were compiled; run `make venv`, "
             "or `python setup.py build_ext --inplace` in a working tree of its own"
         )
 
@@ -57,7 +61,7 @@ def key_of(files: Mapping[str, str], code: Path) -> str:
     """Names all that a compiled pack follows from; `code` is the folder of the compiler."""
     total = hashlib.sha256(f"{sys.implementation.cache_tag} {sys.byteorder}".encode())
     sources = {str(path.relative_to(code)): path.read_bytes() for path in code.rglob("*.py")}
-    sources["machine"] = machine.DIGEST.encode()
+    sources["compiled"] = " ".join(sorted(BUILT)).encode()
     used = {name: metadata.version(name).encode() for name in _LIBRARIES}
     texts = {name: text.encode() for name, text in files.items()}
     for part in (sources, used, texts):

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.compile import Compiled, Style
+from rules.field import Field
 from rules.grammar import PatternError, parse_class, parse_pattern
-from rules.machine import Field
 from rules.match import Match, Matcher
 from rules.normalise import TURN_JOINT, normalise
 from rules.phonetic import encode

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rules import Pack, evaluate
-from rules.machine import STRETCH
 from rules.model import CaseHistory
+from rules.trail import STRETCH
 from tests.rules.small_pack import call, collection, small_pack
 
 PIECES = st.sampled_from(

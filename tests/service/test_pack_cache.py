@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 import rules
-from rules import machine
 from rules.image import MAGIC, ImageError, from_bytes, to_bytes
-from service.pack_cache import KEPT, compiled, key_of, refuse_stale
+from service.pack_cache import BUILT, KEPT, compiled, key_of, refuse_stale
 from service.packs import load_pack
 from tests.rules.small_pack import ARTICLES, HEAD, RULES, call, small_pack, verdict_of
 
@@ -176,13 +175,20 @@ def test_a_search_compiled_of_another_source_is_refused_and_the_remedy_named(
     tmp_path: Path,
 ) -> None:
     code = Path(rules.__file__).parent
-    refuse_stale(code, machine.DIGEST)
-    refuse_stale(tmp_path, machine.DIGEST)  # an installed package holds no source
-    source = (code / "machine.pyx").read_bytes()
-    (tmp_path / "machine.pyx").write_bytes(source + b"# changed")
-
+    refuse_stale(code, BUILT)
+    refuse_stale(tmp_path, BUILT)  # where there are none, none can have changed
+    for source in (*code.glob("*.pxd"), *code.glob("*.pyx")):
+        shutil.copy(source, tmp_path)
+    refuse_stale(tmp_path, BUILT)
     with pytest.raises(ImportError, match="make venv"):
-        refuse_stale(tmp_path, machine.DIGEST)
+        refuse_stale(tmp_path, {*BUILT, "of one module that was left behind"})
+
+    for source in list(tmp_path.iterdir()):
+        kept = source.read_bytes()
+        source.write_bytes(kept + b"# changed")
+        with pytest.raises(ImportError, match="make venv"):
+            refuse_stale(tmp_path, BUILT)
+        source.write_bytes(kept)
 
 
 def test_without_the_compiled_search_the_remedy_is_named(tmp_path: Path) -> None:

@@ -1,15 +1,13 @@
-from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rules.field import Field
+
 DIGEST: str
 GLANCE_BYTES: int
-MAX_SEEDS: int
-STRETCH: int
-SLIPS: int
 
 class Step(IntEnum):
     STOP = ...
@@ -37,19 +35,9 @@ class Node(IntEnum):
     EITHER = ...
     CHAIN = ...
 
-class Trait(IntEnum):
-    SOUNDS = ...
-    COUNTS = ...
-    STRONG = ...
-
-_Group: TypeAlias = tuple[int, int, int]
+Group: TypeAlias = tuple[int, int, int]
 
 def glance_of(units: str) -> bytes: ...
-
-class Field:
-    text: str
-    codes: str
-    def __init__(self, text: str, codes: str) -> None: ...
 
 class Expressions:
     def __init__(
@@ -65,23 +53,4 @@ class Walk:
     def __init__(self, table: Expressions, field: Field) -> None: ...
     def search(
         self, step: int, low: int, high: int, *, by_sound: bool
-    ) -> list[tuple[int, int, list[_Group]]]: ...
-
-class Machine:
-    def __init__(
-        self,
-        sown: Any,
-        needs: Any,
-        program: Any,
-        triggers: NDArray[np.int32],
-        leads: NDArray[np.int32],
-        limits: NDArray[np.int8],
-    ) -> None: ...
-
-class Trail(Walk):
-    conditions: Mapping[int, list[tuple[int, int]]]
-    def __init__(self, machine: Machine, field: Field) -> None: ...
-    def of(self, condition: int) -> list[tuple[int, int, int, bool, int, int, list[_Group]]]: ...
-    def written(
-        self, trigger: int, start: int, end: int
-    ) -> tuple[int, int, list[_Group]] | None: ...
+    ) -> list[tuple[int, int, list[Group]]]: ...

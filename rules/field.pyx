@@ -1,0 +1,104 @@
+# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False
+# cython: cdivision=True, auto_pickle=False
+"""Texts as the compiled search reads them: the characters of a side, masked, by sound, backwards.
+
+A text is read through `unit_at`, which knows no place outside of it, or after a look at its size.
+"""
+
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from libc.string cimport memset
+
+from rules.normalise import HARD as _HARD, SOFT as _SOFT, TURN as _TURN
+from rules.numbers import NUMBER_REST, NUMBER_START, number_spans
+
+DIGEST = SOURCE_DIGEST.decode("ascii")
+"""SHA-256 of all the sources that this module was built with."""
+
+_marks = "".join(map(chr, (SOFT, HARD, TURN, START, REST)))
+if _marks != _SOFT + _HARD + _TURN + NUMBER_START + NUMBER_REST:
+    raise ImportError("rules/field.pxd knows other marks than rules.normalise and rules.numbers")
+
+
+cdef class Ints:
+    """Numbers, as many as come."""
+
+    def __cinit__(self):
+        self.size, self.room = 0, 64
+        self.at = <int32_t*>PyMem_Malloc(self.room * sizeof(int32_t))
+        if self.at == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        PyMem_Free(self.at)
+
+    cdef int make(self, Py_ssize_t size) except -1:
+        """So many zeros."""
+        while self.room < size:
+            self.grow()
+        memset(self.at, 0, size * sizeof(int32_t))
+        self.size = size
+        return 0
+
+    cdef int grow(self) except -1:
+        cdef int32_t* wider = <int32_t*>PyMem_Realloc(self.at, 2 * self.room * sizeof(int32_t))
+        if wider == NULL:
+            raise MemoryError
+        self.at, self.room = wider, 2 * self.room
+        return 0
+
+
+cdef class Field:
+    """A text in normal form and its codes, as they are and with numbers masked, both ways."""
+
+    def __cinit__(self, str text not None, str codes not None):
+        cdef int n
+        if len(text) != len(codes) or len(text) > 0x7FFFFF0:
+            raise ValueError("a text and its codes are of one length, and not endless")
+        self.text, self.codes, self.size, self.masked = text, codes, len(text), False
+        self.units = <uint16_t*>PyMem_Malloc(8 * (self.size + 1) * sizeof(uint16_t))
+        if self.units == NULL:
+            raise MemoryError
+        for n in range(8):
+            self.views[n].units = self.units + n * <Py_ssize_t>self.size
+            self.views[n].size = self.size
+        self._write(0, text)
+        self._write(2, codes)
+
+    def __dealloc__(self):
+        PyMem_Free(self.units)
+
+    cdef int _write(self, int view, str text) except -1:
+        """Note a text and its reverse."""
+        cdef uint16_t* forwards = <uint16_t*>self.views[view].units
+        cdef uint16_t* backwards = <uint16_t*>self.views[view + 1].units
+        cdef Py_UCS4 character
+        cdef int at = 0
+        for character in text:
+            if character > 0xFFFF:
+                character = 0xFFFD
+            forwards[at] = character
+            at += 1
+            backwards[self.size - at] = character
+        return 0
+
+    cdef int mask(self) except -1:
+        """Note the text once more with each number as marks, which a search finds at once."""
+        cdef list spans
+        cdef int view, start, end, at
+        cdef uint16_t mark
+        if self.masked:
+            return 0
+        spans = number_spans(self.text)
+        for view in range(4):
+            for at in range(self.size):
+                (<uint16_t*>self.views[4 + view].units)[at] = self.views[view].units[at]
+        for start, end in spans:
+            if not 0 <= start < end <= self.size:
+                raise IndexError("a number outside of the text")
+            for at in range(start, end):
+                mark = START if at == start else REST
+                for view in (4, 6):
+                    (<uint16_t*>self.views[view].units)[at] = mark
+                    (<uint16_t*>self.views[view + 1].units)[self.size - 1 - at] = mark
+        self.masked = True
+        return 0

@@ -1,0 +1,307 @@
+# cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False
+# cython: cdivision=True, auto_pickle=False
+"""Patterns read in a text step by step, from a place where they may stand.
+
+Tables (`rules.program`) are read with bounds checked, so that damaged ones raise `IndexError`.
+"""
+
+from libc.stdint cimport int32_t
+
+from rules.field cimport HARD, REST, SOFT, SOURCE_DIGEST, START, TURN
+from rules.field cimport Field, Ints, is_break, unit_at
+
+from rules.phonetic import CODE_BASE
+
+DIGEST = SOURCE_DIGEST.decode("ascii")
+"""SHA-256 of all the sources that this module was built with."""
+
+GLANCE_BYTES = 64
+"""Bytes in which the characters are noted that the words of a step begin with."""
+
+cdef enum:
+    _STEP = 5  # step, argument, item, flags, glance
+
+if CODES != CODE_BASE:
+    raise ImportError("rules/walk.pxd knows another base of codes than rules.phonetic")
+
+
+cdef inline bint _is_latin(int unit) noexcept:
+    return 97 <= unit <= 122
+
+
+cdef inline int _sign(int unit) noexcept:
+    """The bit by which a glance knows a character: 448 for codes, 64 for all others."""
+    cdef int code = unit - CODES
+    return code if 0 <= code < 448 else 448 + (unit & 63)
+
+
+def glance_of(str units):
+    """The bytes in which these characters are noted."""
+    cdef bytearray found = bytearray(GLANCE_BYTES)
+    cdef int sign
+    for unit in units:
+        sign = _sign(ord(unit))
+        found[sign >> 3] |= 1 << (sign & 7)
+    return bytes(found)
+
+
+cdef class Expressions:
+    """Steps and sets of words, and which syllables are easily taken for one another."""
+
+    def __init__(self, steps, nodes, glances, near):
+        self.steps, self.nodes, self.glances, self.near = steps, nodes, glances, near
+        self.known = self.near.shape[0]
+        if self.steps.shape[1] != _STEP:
+            raise ValueError("tables that do not fit together")
+
+
+cdef class Walk:
+    """Reads patterns in one text, step by step."""
+
+    def __init__(self, Expressions table not None, Field field not None):
+        self.table, self.field = table, field
+        self.ends, self.groups = Ints(), Ints()
+        self._face(0)
+
+    def search(self, int step, int low, int high, *, bint by_sound):
+        """Where a whole pattern stands between two places, and its groups; each place once."""
+        cdef int at, turned = 2 if by_sound else 0
+        cdef list found = []
+        low, high = max(0, low), min(high, self.field.size)
+        self._face(turned)
+        self.field.views[turned].size = max(low, high)
+        try:
+            at = low
+            while at <= high:
+                self.groups.size = 0
+                if self._walk(step, at):
+                    found.append((at, self.reach, self._spans()))
+                    at = max(at + 1, self.reach)
+                else:
+                    at += 1
+        finally:
+            self.field.views[turned].size = self.field.size
+        return found
+
+    cdef void _face(self, int view) noexcept:
+        """Read a view of the text from now on; the next one is the same turned round."""
+        self.view = &self.field.views[view]
+        self.other = &self.field.views[view ^ 1]
+
+    cdef list _spans(self):
+        """The groups that hold something."""
+        cdef const int32_t* at
+        cdef list found = []
+        cdef Py_ssize_t n
+        for n in range(self.groups.size // GROUP):
+            at = self.groups.at + n * GROUP
+            if at[2] > at[1]:
+                found.append((at[0], at[1], at[2]))
+        return found
+
+    cdef bint _walk(self, Py_ssize_t step, int at) except -1:
+        """Whether all steps from here on can be taken from a place; `reach` is where they end."""
+        cdef const int32_t* row
+        while True:
+            row = &self.table.steps[step, 0]
+            if row[0] == STOP:
+                self.reach = at
+                return True
+            if row[0] == GAP:
+                return self._over_gap(step, at)
+            if row[0] >= WORDS:
+                return self._over_words(step, at)
+            if not self._holds(row[0], row[1], at):
+                return False
+            step += 1
+
+    cdef bint _over_gap(self, Py_ssize_t step, int at) except -1:
+        """The shortest gap after which the rest can be read."""
+        cdef const int32_t* row = &self.table.steps[step, 0]
+        cdef int unit, most = at + row[1]
+        cdef bint soft = row[3] & SOFTLY
+        while not self._walk(step + 1, at):
+            unit = unit_at(self.view, at)
+            if at == most or unit < 0 or (is_break(unit) and not (soft and unit == SOFT)):
+                return False
+            at += 1
+        return True
+
+    cdef bint _over_words(self, Py_ssize_t step, int at) except -1:
+        """With a comma first, without one, and without the words where they may be left out."""
+        cdef int flags = self.table.steps[step, 3]
+        if flags & JOINED and unit_at(self.view, at) == SOFT and self._over_group(step, at + 1):
+            return True
+        if self._over_group(step, at):
+            return True
+        return flags & OPTIONAL and self._walk(step + 1, at)
+
+    cdef bint _over_group(self, Py_ssize_t step, int at) except -1:
+        """Each way in which the words may stand here, until the rest can be read, too."""
+        cdef const int32_t* row = &self.table.steps[step, 0]
+        cdef int sign
+        cdef Py_ssize_t n, kept = self.groups.size, low = self.ends.size, high
+        if row[4] >= 0:
+            if not 0 <= at < self.view.size:
+                return False
+            sign = _sign(self.view.units[at])
+            if not (self.table.glances[row[4], sign >> 3] >> (sign & 7)) & 1:
+                return False
+        if row[0] == WORDS:
+            self._spoken(row[1], at)
+            self._keep_each(low, low)
+        else:
+            self._numbers(at, row[0] == NUMBER_TURNED)
+        high = self.ends.size
+        for n in range(low, high):
+            self.groups.push(row[2])
+            self.groups.push(at)
+            self.groups.push(self.ends.at[n])
+            if self._walk(step + 1, self.ends.at[n]):
+                self.ends.size = low
+                return True
+            self.groups.size = kept
+        self.ends.size = low
+        return False
+
+    cdef int _numbers(self, int at, bint turned) except -1:
+        """Note where a masked number may end, the longest first."""
+        cdef int end = at
+        if not turned:
+            if unit_at(self.view, at) != START:
+                return 0
+            end += 1
+        while unit_at(self.view, end) == REST:
+            end += 1
+        if turned:
+            if unit_at(self.view, end) == START:
+                self.ends.push(end + 1)
+            return 0
+        while end > at:
+            self.ends.push(end)
+            end -= 1
+        return 0
+
+    cdef bint _holds(self, int kind, int argument, int at) except -1:
+        """Whether what must or must not stand round a place does."""
+        cdef bint found
+        if kind == AFTER_BREAK:
+            return at > 0 and is_break(unit_at(self.view, at - 1))
+        if kind == AFTER_TURN:
+            return unit_at(self.view, at - 1) == TURN
+        if kind == BEFORE_BREAK:
+            return is_break(unit_at(self.view, at))
+        if kind == NOT_BEHIND:
+            self.view, self.other = self.other, self.view
+            found = self._stands(argument, self.field.size - at)
+            self.view, self.other = self.other, self.view
+            return not found
+        if kind == NOT_AHEAD:
+            if self._stands(argument, at):
+                return False
+            return not (unit_at(self.view, at) == SOFT and self._stands(argument, at + 1))
+        if unit_at(self.view, at) == SOFT:
+            at += 1
+        while kind == BEFORE_CLOSE and unit_at(self.view, at) == HARD:
+            at += 1
+        return unit_at(self.view, at) == TURN
+
+    cdef bint _stands(self, int node, int at) except -1:
+        """Whether some of these words stand here."""
+        cdef Py_ssize_t kept = self.ends.size
+        self._spoken(node, at)
+        cdef bint found = self.ends.size > kept
+        self.ends.size = kept
+        return found
+
+    cdef int _spoken(self, Py_ssize_t node, int at) except -1:
+        """Note where words of a set may end that begin here, the likeliest first."""
+        cdef const int32_t[::1] nodes = self.table.nodes
+        cdef int kind = nodes[node], n
+        cdef Py_ssize_t low
+        if kind == LITERAL:
+            if self._reads(node + 2, at, nodes[node + 1]):
+                self.ends.push(at + nodes[node + 2])
+        elif kind == BRANCH:
+            self._branches(node, at)
+        elif kind == LATIN:
+            self._in_latin(node, at)
+        elif kind == EITHER:
+            for n in range(nodes[node + 2]):
+                self._spoken(nodes[node + 3 + n], at)
+            if nodes[node + 1]:
+                self.ends.push(at)
+        else:
+            low = self.ends.size
+            self.ends.push(at)
+            for n in range(nodes[node + 1]):
+                if not self._go_on(nodes[node + 2 + n], low):
+                    break
+        return 0
+
+    cdef bint _go_on(self, Py_ssize_t node, Py_ssize_t low) except -1:
+        """Replace the places from `low` on by those where words end that begin there."""
+        cdef Py_ssize_t n, high = self.ends.size
+        for n in range(low, high):
+            self._spoken(node, self.ends.at[n])
+        self._keep_each(low, high)
+        return self.ends.size > low
+
+    cdef void _keep_each(self, Py_ssize_t low, Py_ssize_t high) noexcept:
+        """Bring the places from `high` on down to `low`, each of them once."""
+        cdef int32_t* ends = self.ends.at
+        cdef Py_ssize_t n, m, top = low
+        for n in range(high, self.ends.size):
+            for m in range(low, top):
+                if ends[m] == ends[n]:
+                    break
+            else:
+                ends[top] = ends[n]
+                top += 1
+        self.ends.size = top
+
+    cdef bint _reads(self, Py_ssize_t place, int at, bint near) except -1:
+        """Whether the word in the table (its length, its units) stands here."""
+        cdef const int32_t[::1] nodes = self.table.nodes
+        cdef int n, heard, meant, length = nodes[place]
+        if not 0 <= at <= self.view.size - length:
+            return False
+        for n in range(length):
+            heard, meant = self.view.units[at + n], nodes[place + 1 + n]
+            if heard != meant and not (near and self.table.close(heard, meant)):
+                return False
+        return True
+
+    cdef int _branches(self, Py_ssize_t node, int at) except -1:
+        """Words with common beginnings; of two that begin alike the longer comes first."""
+        cdef const int32_t[::1] nodes = self.table.nodes
+        cdef int n, meant, heard = unit_at(self.view, at)
+        cdef bint near = nodes[node + 1]
+        cdef Py_ssize_t place = node + 3
+        if heard < 0:
+            return 0
+        for n in range(nodes[node + 2]):
+            meant = nodes[place]
+            if heard == meant or (near and self.table.close(heard, meant)):
+                if nodes[place + 2] >= 0:
+                    self._spoken(nodes[place + 2], at + 1)
+                if nodes[place + 1]:
+                    self.ends.push(at + 1)
+            place += 3
+        return 0
+
+    cdef int _in_latin(self, Py_ssize_t node, int at) except -1:
+        """Words that are no parts of longer Latin ones."""
+        cdef const int32_t[::1] nodes = self.table.nodes
+        cdef Py_ssize_t place = node + 2
+        cdef int n, length
+        for n in range(nodes[node + 1]):
+            length = nodes[place + 2]
+            if (
+                self._reads(place + 2, at, False)
+                and not (nodes[place] and _is_latin(unit_at(self.view, at - 1)))
+                and not (nodes[place + 1] and _is_latin(unit_at(self.view, at + length)))
+            ):
+                self.ends.push(at + length)
+            place += 3 + length
+        return 0
