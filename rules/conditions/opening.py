@@ -105,6 +105,7 @@ def institution_not_named(context: ContactContext) -> Iterator[FactHit]:
 
 
 _NUMBER_WORD = re.compile(r"(?:[工公功攻弓宫]号|编号|员工号|坐席|座席|客服代表)[是为：:\s]*$")
+_ROLE_WORD = re.compile("号(?:客服|专员|坐席|座席|话务|员工|工作人员|业务员|催收员|协商员|调解员)")
 _LABEL = 8
 _PAUSES = "，。、"
 _LONE, _PASSING, _ANY = range(2, 9), range(3, 7), range(3, 9)
@@ -121,8 +122,9 @@ _NAMED_IN_PASSING = re.compile(
 
 
 def _labelled(text: str, run: Run) -> bool:
-    """工号0123, 坐席 八八."""
-    return _NUMBER_WORD.search(text, max(0, run.start - _LABEL), run.start) is not None
+    """工号0123, 坐席 八八, 四五零六号客服."""
+    before = _NUMBER_WORD.search(text, max(0, run.start - _LABEL), run.start)
+    return before is not None or _ROLE_WORD.match(text, run.end) is not None
 
 
 def _stands_alone(text: str, run: Run) -> bool:
