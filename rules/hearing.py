@@ -11,7 +11,7 @@ from rules.context import Span
 from rules.document import Document, Voice
 from rules.events import Segment, Speaker
 from rules.guards import BY_COST, GUARDS, SOFTENING, Guard, Place, first_objection
-from rules.legible import GARBLED, SHAKY, oddity
+from rules.legible import GARBLED, oddity
 from rules.match import Match, Scan
 from rules.model import Contact, Disposition, Severity
 from rules.phonetic import encode
@@ -90,9 +90,7 @@ class Hearing:
             found = None
             if self.document.speaks(voice):
                 side = self.document.side(voice)
-                found = self.pack.matchers[voice].scan(
-                    side.field, doubtful=lambda: self.oddity > SHAKY
-                )
+                found = self.pack.matchers[voice].scan(side.field)
             self._scans[voice] = found
         return self._scans[voice]
 

@@ -1,6 +1,6 @@
 """Find patterns in a text: weigh what stands where all of their words do."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
@@ -46,10 +46,6 @@ but for those of the trigger.
 """
 
 
-def _never() -> bool:
-    return False
-
-
 class Matcher:
     """All patterns of one speaker, ready to be found in texts."""
 
@@ -57,20 +53,19 @@ class Matcher:
         self.patterns = tuple(patterns)
         self.sower = sower or sowed(self.patterns)
 
-    def scan(self, field: Field, *, doubtful: Callable[[], bool] = _never) -> "Scan":
+    def scan(self, field: Field) -> "Scan":
         """Search a normal-form text and its code string for all patterns, once.
 
-        Both start and end with a turn break, and turns are parted by them. Where the text is
-        `doubtful`, which is asked at most where it decides, more is taken for a match by sound.
+        Both start and end with a turn break, and turns are parted by them.
         """
-        return Scan(field, self.sower, doubtful)
+        return Scan(field, self.sower)
 
 
 class Scan:
     """Where patterns stand in one text; their matches are weighed when they are asked for."""
 
-    def __init__(self, field: Field, sower: Sower, doubtful: Callable[[], bool]) -> None:
-        self._field, self._sower, self._doubtful = field, sower, doubtful
+    def __init__(self, field: Field, sower: Sower) -> None:
+        self._field, self._sower = field, sower
         self._trail = Trail(sower.machine, field)
 
     @property
@@ -92,7 +87,7 @@ class Scan:
             if search is None or pattern is not search.pattern:
                 if search is not None:
                     found += search.found.values()
-                search = _Search(pattern, self._field, self._trail, self._doubtful)
+                search = _Search(pattern, self._field, self._trail)
             search.add(place, trigger)
         if search is not None:
             found += search.found.values()
@@ -106,10 +101,8 @@ def _order(match: Match) -> tuple[int, int, int, float, str]:
 class _Search:
     """The search for one pattern in one text."""
 
-    def __init__(
-        self, pattern: Compiled, field: Field, trail: Trail, doubtful: Callable[[], bool]
-    ) -> None:
-        self.pattern, self.field, self.trail, self.doubtful = pattern, field, trail, doubtful
+    def __init__(self, pattern: Compiled, field: Field, trail: Trail) -> None:
+        self.pattern, self.field, self.trail = pattern, field, trail
         self.found: dict[tuple[int, int], Match] = {}
 
     def add(self, place: Place, trigger: Trigger) -> None:
@@ -183,7 +176,7 @@ class _Search:
             return
         pieces = [*parts.at(start), *pieces]
         pieces.sort(key=_start)
-        if plausible(pieces, text, strong=strong, doubtful=self.doubtful):
+        if plausible(pieces, text, strong=strong):
             words = tuple([(piece.start, piece.end, piece.word) for piece in pieces])
             same = all(text[a:b] == word for a, b, word in words)
             quote = _quote(words, low, high, text)

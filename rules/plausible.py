@@ -1,6 +1,6 @@
 """Whether a match by sound may have been meant: its cost, and its sense as it was heard."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from operator import eq
 from typing import NamedTuple
 
@@ -92,14 +92,8 @@ class Sounds:
         return self._held[heard]
 
 
-def plausible(
-    pieces: Sequence[Piece], text: str, *, strong: bool, doubtful: Callable[[], bool]
-) -> bool:
-    """Whether all of these words may have been meant by what is written in the text.
-
-    Where the whole text is `doubtful`, which is only asked if it decides, fewer of their characters
-    must stand as they were meant.
-    """
+def plausible(pieces: Sequence[Piece], text: str, *, strong: bool) -> bool:
+    """Whether all of these words may have been meant by what is written in the text."""
     words = [piece for piece in pieces if not piece.number]
     syllables, cost, off = 0, 0.0, 0
     for piece in words:
@@ -108,24 +102,18 @@ def plausible(
         off += piece.off
     if cost > allowed(syllables, off, strong=strong):
         return False
-    if not (strong or _is_written(words, syllables, cost, text, doubtful)):
-        return False
+    if not strong:
+        same = sum([_same(piece, text) for piece in words])
+        if (
+            4 * same < syllables
+            or (cost and 3 * same < syllables)
+            or (syllables <= SHORT and same < SHORT - 1)
+        ):
+            return False
+        if syllables <= STRETCHABLE and not _telling(words, text):
+            return False
     together = _stretches(pieces)
     return _hold(together, syllables, cost, text) and not _is_ordinary(pieces, together, cost, text)
-
-
-def _is_written(
-    words: Sequence[Piece], syllables: int, cost: float, text: str, doubtful: Callable[[], bool]
-) -> bool:
-    """Whether characters enough of these words stand as they were meant."""
-    same = sum([_same(piece, text) for piece in words])
-    clear = (
-        4 * same >= syllables
-        and (not cost or 3 * same >= syllables)
-        and (syllables > SHORT or same >= SHORT - 1)
-        and (syllables > STRETCHABLE or _telling(words, text))
-    )
-    return clear or (syllables >= REPAIRABLE and 2 * same >= syllables and doubtful())
 
 
 def _telling(pieces: Sequence[Piece], text: str) -> bool:
