@@ -6,8 +6,7 @@ except ModuleNotFoundError as error:
     if error.name not in {"rules.field", "rules.trail", "rules.walk"}:
         raise
     raise ImportError(
-        f"{error.name} is not compiled for this Python: run `make venv`, "
-        "or `python setup.py build_ext --inplace` in a working tree of its own"
+        f"{error.name} is not compiled for this Python: run `make venv` in this working tree"
     ) from error
 
 from rules.engine import evaluate, explain, gated_utterances

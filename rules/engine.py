@@ -160,7 +160,7 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
     found = settled(
         _cited(ledger.pack, found, day, case),
         interaction,
-        [version.case for version in ledger.history.versions],
+        (version.case for version in ledger.history.versions),
         missing=_unsaid(ledger.pack),
         words=hearing.words,
     )

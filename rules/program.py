@@ -1,8 +1,8 @@
 """Pack patterns, when a pack is compiled, into the tables that the compiled search reads."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +13,6 @@ from rules.grammar import Anchor, Builtin, Gap, Item, Look, Tree, Words
 from rules.phonetic import CODE_BASE, neighbours, readings
 from rules.trail import Trait
 from rules.walk import GLANCE_BYTES, Expressions, Flag, Node, Step, glance_of
-
-GLANCE = 3
-"""Words with fewer first characters than this are tried at once."""
 
 Numbers = NDArray[np.int32]
 Bytes = NDArray[np.uint8]
@@ -271,23 +268,22 @@ class _Writer:
             (word,) = words
             if not any(map(str.isascii, word)):
                 return self._node(Node.LITERAL, near, len(word), *map(ord, word))
-        members: list[int] = []
-        children = _children(words)
-        for first in sorted(children):
-            rest = children[first] - {""}
-            node = self._words(frozenset(rest), near=near) if rest else -1
-            members += (ord(first), "" in children[first], node)
-        return self._node(Node.BRANCH, near, len(children), *members)
+        return self._branch(words, partial(self._words, near=near), near=near)
 
     def _plain(self, words: frozenset[str]) -> int:
         """The node of words that are looked for as they are, wherever they stand."""
+        return self._branch(words, self._plain, near=False)
+
+    def _branch(
+        self, words: frozenset[str], follow: Callable[[frozenset[str]], int], *, near: bool
+    ) -> int:
+        """The node of words by their first characters; `follow` writes what comes after one."""
         members: list[int] = []
         children = _children(words)
         for first in sorted(children):
-            rest = children[first] - {""}
-            node = self._plain(frozenset(rest)) if rest else -1
-            members += (ord(first), "" in children[first], node)
-        return self._node(Node.BRANCH, 0, len(children), *members)
+            rest = frozenset(children[first] - {""})
+            members += (ord(first), "" in children[first], follow(rest) if rest else -1)
+        return self._node(Node.BRANCH, near, len(children), *members)
 
     def _latin(self, words: Iterable[str]) -> int:
         """Words some of which begin or end in Latin letters: these need a border."""

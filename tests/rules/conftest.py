@@ -20,3 +20,11 @@ def facts_pack() -> Pack:
     folder = files("rules") / "packs" / "collection"
     chosen = {f"{name}.yaml": (folder / f"{name}.yaml").read_text("utf-8") for name in FACT_FILES}
     return parse({"pack.yaml": HEAD, **chosen})
+
+
+@pytest.fixture(scope="session")
+def pack() -> Pack:
+    """The whole collection pack, read once for all."""
+    folder = files("rules") / "packs" / "collection"
+    sheets = [sheet for sheet in folder.iterdir() if sheet.name.endswith(".yaml")]
+    return parse({sheet.name: sheet.read_text("utf-8") for sheet in sheets})

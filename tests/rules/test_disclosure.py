@@ -1,20 +1,11 @@
 """How far the rules on disclosure, identity and accuracy reach, and that they blame nobody else."""
 
-from importlib.resources import files
-
 import pytest
 
-from rules import Pack, evaluate, parse
+from rules import Pack, evaluate
 from rules.hearing import Hearing
 from rules.model import CaseHistory, Disposition
 from tests.rules import disclosure_corpus as corpus
-
-
-@pytest.fixture(scope="module")
-def pack() -> Pack:
-    folder = files("rules") / "packs" / "collection"
-    sheets = [sheet for sheet in folder.iterdir() if sheet.name.endswith(".yaml")]
-    return parse({sheet.name: sheet.read_text("utf-8") for sheet in sheets})
 
 
 @pytest.mark.parametrize(

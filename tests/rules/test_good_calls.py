@@ -1,22 +1,13 @@
 """Lawful calls stay clean, and bad lines in other words than the patterns' own are found."""
 
-from importlib.resources import files
-
 import pytest
 
-from rules import Pack, evaluate, parse
+from rules import Pack, evaluate
 from rules.model import Disposition, Finding
 from tests.rules import spoken_corpus as corpus
 
 REVIEWS_ALLOWED = 0.02
 """Share of lawful contacts that may ask for a person's look."""
-
-
-@pytest.fixture(scope="module")
-def pack() -> Pack:
-    folder = files("rules") / "packs" / "collection"
-    sheets = [sheet for sheet in folder.iterdir() if sheet.name.endswith(".yaml")]
-    return parse({sheet.name: sheet.read_text("utf-8") for sheet in sheets})
 
 
 def _found(pack: Pack, entry: corpus.Entry) -> list[Finding]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib.resources import files
 
 import pytest
 
 from hegui.evaluation.noise import SyllableNoise
-from rules import Pack, evaluate, parse
+from rules import Pack, evaluate
 from rules.misheard import misheard
 from rules.model import CaseHistory, Disposition, Finding, Outcome
 from tests.rules import spoken_corpus as corpus
@@ -21,13 +20,6 @@ MOST_BLAMED = 0.005
 
 MOST_LOST = 0.12
 """On so few lines chance moves recall by some points."""
-
-
-@pytest.fixture(scope="module")
-def pack() -> Pack:
-    folder = files("rules") / "packs" / "collection"
-    sheets = [sheet for sheet in folder.iterdir() if sheet.name.endswith(".yaml")]
-    return parse({sheet.name: sheet.read_text("utf-8") for sheet in sheets})
 
 
 def _heard(history: CaseHistory, name: str) -> CaseHistory:
