@@ -11,9 +11,8 @@ from rules.compile import Compiled
 from rules.needs import Needs, needs_of
 from rules.plausible import allowed
 from rules.program import Program, program_of
-from rules.sow import PART, Sown, sow
+from rules.sow import Sown, sow
 from rules.trail import Machine
-from rules.triggers import Trigger
 
 MANY = 32
 """Syllables from which on a match may cost the same, whatever their number."""
@@ -26,7 +25,6 @@ class Sower:
         self, patterns: Sequence[Compiled], sown: Sown, needs: Needs, program: Program
     ) -> None:
         self.patterns, self.sown, self.tables = patterns, sown, (sown, needs, program)
-        self._triggers: dict[int, Trigger] = {}
 
     @cached_property
     def machine(self) -> Machine:
@@ -34,21 +32,6 @@ class Sower:
         sown, needs, program = self.tables
         triggers = np.stack((sown.core_of, np.diff(sown.places)), axis=1)
         return Machine(sown, needs, program, triggers, _leads(sown, needs, program), _limits())
-
-    def trigger(self, n: int) -> Trigger:
-        """The trigger with this number, put together when it is first met."""
-        held = self._triggers.get(n)
-        if held is None:
-            sown = self.sown
-            words = sown.words[sown.word_places[n] : sown.word_places[n + 1]].split(PART)
-            code = sown.codes[sown.places[n] : sown.places[n + 1]]
-            text = "".join(words)
-            latin = text[0].isascii() or text[-1].isascii()
-            pattern, first, last = sown.cores[sown.core_of[n]].tolist()
-            held = self._triggers[n] = Trigger(
-                pattern, first, last, tuple(words), code, bool(sown.side[n]), text, latin
-            )
-        return held
 
 
 def _leads(sown: Sown, needs: Needs, program: Program) -> NDArray[np.int32]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rules.field import Field
-from rules.walk import Group, Walk
+from rules.walk import Walk
 
 DIGEST: str
 MAX_SEEDS: int
@@ -32,7 +32,3 @@ class Machine:
 class Trail(Walk):
     conditions: Mapping[int, list[tuple[int, int]]]
     def __init__(self, machine: Machine, field: Field) -> None: ...
-    def of(self, condition: int) -> list[tuple[int, int, int, bool, int, int, list[Group]]]: ...
-    def written(
-        self, trigger: int, start: int, end: int
-    ) -> tuple[int, int, list[Group]] | None: ...

@@ -6,10 +6,10 @@ Tables (`rules.program`, `rules.sow`, `rules.needs`) are read with bounds checke
 ones raise `IndexError`. What is found belongs to one text: threads may share a `Machine`.
 """
 
-from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t
 
 from rules.field cimport SOFT, SOURCE_DIGEST, Field, Ints, View, is_break, unit_at
-from rules.walk cimport GROUP, Expressions, Walk
+from rules.walk cimport GROUP, Walk
 
 from rules.needs import FACTOR, HASHES
 from rules.phonetic import units_of
@@ -18,14 +18,6 @@ from rules.sow import PART as _PART_MARK
 
 DIGEST = SOURCE_DIGEST.decode("ascii")
 """SHA-256 of all the sources that this module was built with."""
-
-
-cpdef enum Trait:
-    """What a pattern is."""
-
-    SOUNDS = 1
-    COUNTS = 2
-    STRONG = 4
 
 
 MAX_SEEDS = 5000
@@ -37,21 +29,12 @@ STRETCH = 1 << 13
 SLIPS = 2
 """Syllables of a word that may be off, if it is still to be heard."""
 
-cdef enum:
-    _FOUND = 7  # numbers kept of each place found
-    # pattern, traits, condition, two needs: kin, low, high, sides (1: before, 2: commas)
-    _LEAD = 11
-
 cdef int _MOST = MAX_SEEDS, _STRETCH = STRETCH, _SLIPS = SLIPS, _FACTOR = FACTOR, _HASHES = HASHES
 cdef int _LONG = _STRETCHABLE, _PART = ord(_PART_MARK)
 
 
 cdef class _Pass:
     """One automaton, and what its strings announce."""
-
-    cdef object automaton
-    cdef const int32_t[::1] first, counts, triggers
-    cdef const int8_t[::1] offsets
 
     def __init__(self, found):
         self.automaton, self.first, self.counts = found.automaton, found.first, found.counts
@@ -64,17 +47,6 @@ cdef class Machine:
     `triggers` has the core of each and how many syllables it has, `leads` what must be known of a
     core before its pattern is read, each in one row: what is asked often lies close together.
     """
-
-    cdef tuple passes
-    cdef Expressions table
-    cdef const int32_t[::1] places, word_places, signs, sounds, items, first_item
-    cdef const uint16_t[::1] codes, words
-    cdef const int32_t[:, ::1] triggers, leads, halves
-    cdef const uint8_t[:, ::1] pairs, single
-    cdef const int8_t[:, :, ::1] limits
-    cdef const int8_t[:, ::1] most
-    cdef const uint8_t[::1] written, side
-    cdef int longest, patterns
 
     def __init__(self, sown, needs, program, triggers, leads, limits):
         self.passes = _Pass(sown.characters), _Pass(sown.syllables)
@@ -90,7 +62,7 @@ cdef class Machine:
         self.patterns = len(program.traits)
         self.longest = triggers[:, 1].max(initial=0)
         if (
-            self.leads.shape[1] != _LEAD
+            self.leads.shape[1] != LEAD
             or self.pairs.shape[1] * 8 < _HASHES
             or needs.signs.max(initial=0) >= self.single.shape[1] > 0
             or len(needs.signs) <= 0xFFFF
@@ -100,11 +72,6 @@ cdef class Machine:
 
 cdef class Trail(Walk):
     """Where patterns stand in a text, if by their words alone: all their steps can be taken."""
-
-    cdef Machine machine
-    cdef readonly dict conditions
-    cdef Ints found, parts, around, asked
-    cdef int low, high, cost, off
 
     def __init__(self, Machine machine not None, Field field not None):
         super().__init__(machine.table, field)
@@ -118,32 +85,6 @@ cdef class Trail(Walk):
             for one in machine.passes:
                 if one.automaton is not None:
                     self._go_through(one, low)
-
-    def of(self, int condition):
-        """The places of a condition's patterns, pattern by pattern.
-
-        Each has its trigger, where that starts and ends, whether all of it was found, where the
-        pattern starts and ends, and (item, start, end) of what was found round the trigger.
-        """
-        return [self._place(n) for _, n in sorted(self.conditions.get(condition, ()))]
-
-    cdef tuple _place(self, Py_ssize_t number):
-        cdef const int32_t* at = self.found.at + number * _FOUND
-        cdef bint last = (number + 1) * _FOUND >= self.found.size
-        cdef Py_ssize_t n, end = self.parts.size if last else at[_FOUND]
-        cdef const int32_t* part
-        cdef list spans = []
-        for n in range(at[0] // GROUP, end // GROUP):
-            part = self.parts.at + n * GROUP
-            spans.append((part[0], part[1], part[2]))
-        return at[1], at[2], at[3], bool(at[4]), at[5], at[6], spans
-
-    def written(self, int trigger, int start, int end):
-        """The same round a trigger, read by characters: start, end and groups, or None."""
-        cdef int core = self.machine.triggers[trigger, 0]
-        if not self._read(core, start, end, 4 if self.machine.leads[core, 1] & COUNTS else 0):
-            return None
-        return self.low, self.high, self._spans()
 
     cdef int _listen(self) except -1:
         """Note for each place what may begin there, and where its clause and sentence end."""
@@ -318,7 +259,7 @@ cdef class Trail(Walk):
         """Keep what was read."""
         cdef const int32_t* at
         cdef Py_ssize_t n
-        self.conditions.setdefault(lead[2], []).append((lead[0], self.found.size // _FOUND))
+        self.conditions.setdefault(lead[2], []).append((lead[0], self.found.size // FOUND))
         self.found.push(<int32_t>self.parts.size)
         self.found.push(trigger)
         self.found.push(start)

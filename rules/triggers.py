@@ -34,19 +34,6 @@ class Core(NamedTuple):
     cost: float
 
 
-class Trigger(NamedTuple):
-    """A string of a core: `words` are its words, item by item; `side`: not of the first core."""
-
-    pattern: int
-    first: int
-    last: int
-    words: tuple[str, ...]
-    code: str
-    side: bool
-    text: str
-    latin: bool
-
-
 _Choice = tuple[tuple[str, ...], bool]
 """The words of an item, and whether it may be left out."""
 

@@ -1,0 +1,63 @@
+"""What the compiled modules share of `rules.trail`."""
+
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t
+
+from rules.field cimport Ints
+from rules.walk cimport Expressions, Walk
+
+cdef enum:
+    FOUND = 7  # numbers kept of each place found
+    # pattern, traits, condition, two needs: kin, low, high, sides (1: before, 2: commas)
+    LEAD = 11
+
+
+cpdef enum Trait:
+    """What a pattern is."""
+
+    SOUNDS = 1
+    COUNTS = 2
+    STRONG = 4
+
+
+cdef class Machine:
+    cdef tuple passes
+    cdef Expressions table
+    cdef const int32_t[::1] places, word_places, signs, sounds, items, first_item
+    cdef const uint16_t[::1] codes, words
+    cdef const int32_t[:, ::1] triggers, leads, halves
+    cdef const uint8_t[:, ::1] pairs, single
+    cdef const int8_t[:, :, ::1] limits
+    cdef const int8_t[:, ::1] most
+    cdef const uint8_t[::1] written, side
+    cdef int longest, patterns
+
+
+cdef class _Pass:
+    cdef object automaton
+    cdef const int32_t[::1] first, counts, triggers
+    cdef const int8_t[::1] offsets
+
+
+cdef class Trail(Walk):
+    cdef Machine machine
+    cdef readonly dict conditions
+    cdef Ints found, parts, around, asked
+    cdef int low, high, cost, off
+
+    cdef int _listen(self) except -1
+    cdef int _go_through(self, _Pass one, int low) except -1
+    cdef int _try(self, int trigger, int start, int offset) except -1
+    cdef bint _is_written(self, int trigger, int start) except -1
+    cdef bint _may_be_meant(self, const int32_t* lead, int trigger, int start, int end) except -1
+    cdef int _weigh(self, int heard, int meant) except -1
+    cdef bint _likeliest(self, Py_ssize_t place, int start, int length, int most) except -1
+    cdef bint _is_among(
+        self, Py_ssize_t place, int count, const uint16_t* heard, int length
+    ) except -1
+    cdef int _note(
+        self, const int32_t* lead, int trigger, int start, int end, bint whole
+    ) except -1
+    cdef bint _is_met(self, const int32_t* need, int start, int end, int slack) except -1
+    cdef int _damaged(self, int trigger, int start, bint stretch) except -2
+    cdef int _stretched(self, int start, Py_ssize_t place, int length, int same) except -2
+    cdef bint _read(self, int core, int start, int end, int view) except -1
