@@ -1,6 +1,5 @@
 """What the patterns of a pack find in one contact, searched once, after the guards."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -10,11 +9,12 @@ from typing import Any
 from rules.context import Span
 from rules.document import Document, Voice
 from rules.events import Segment, Speaker
-from rules.guards import BY_COST, GUARDS, SOFTENING, Guard, Place, first_objection
+from rules.guards import SOFTENING, first_objection, is_softened
 from rules.legible import GARBLED, oddity
 from rules.match import Match, Scan
 from rules.model import Contact, Disposition, Severity
 from rules.phonetic import encode
+from rules.place import Place
 from rules.rule import Entry, Pack, WordsCondition
 
 SURE_ROLE = 0.8
@@ -134,7 +134,7 @@ class Hearing:
             entry = entries[match.pattern.entry]
             if (
                 self._applies(condition, entry, match)
-                and self._objection(condition, entry, match, BY_COST) is None
+                and self._objection(condition, entry, match, by_cost=True) is None
             ):
                 kept.append(match)
         hits = [self._hit(condition, entries[match.pattern.entry], match) for match in kept]
@@ -164,13 +164,9 @@ class Hearing:
         return self.document.side(condition.voice).piece_at(match.start).turn in own
 
     def _objection(
-        self,
-        condition: WordsCondition,
-        entry: Entry,
-        match: Match,
-        guards: Mapping[str, Guard] = GUARDS,
+        self, condition: WordsCondition, entry: Entry, match: Match, *, by_cost: bool = False
     ) -> tuple[str, str] | None:
-        """What has something against a match, asked in the order of these guards, and why."""
+        """What has something against a match, and why; guards in the order of their cost or not."""
         side = self.document.side(condition.voice)
         if entry.unless:
             low, high = side.turn_span(match.start)
@@ -182,19 +178,15 @@ class Hearing:
                     return "unless", found
         if not entry.guards:
             return None
-        return first_objection(self._place(condition, match), entry.guards, guards)
+        return first_objection(self._place(condition, match), entry.guards, by_cost=by_cost)
 
     def _place(self, condition: WordsCondition, match: Match) -> Place:
-        side = self.document.side(condition.voice)
-        raw_end = side.raw_at(match.end) if match.end < len(side.text) else len(side.raw)
         return Place(
-            text=side.text,
-            codes=side.codes,
-            start=match.start,
-            end=match.end,
-            words=tuple([(start, end) for start, end, _ in match.words]),
-            idioms=self._idioms_of(condition.voice),
-            raw_after=_sentence(side.raw, raw_end),
+            self.document.side(condition.voice),
+            match.start,
+            match.end,
+            tuple([(start, end) for start, end, _ in match.words]),
+            self._idioms_of(condition.voice),
             exact=match.exact,
         )
 
@@ -216,7 +208,7 @@ class Hearing:
             span.quote, span.match, span.confidence = match.quote, "phonetic", sure  # nobody else's
         disposition = entry.disposition
         softening = not entry.guards.isdisjoint(SOFTENING) and disposition in _FAILING
-        if softening and first_objection(self._place(condition, match), entry.guards, SOFTENING):
+        if softening and is_softened(self._place(condition, match), entry.guards):
             disposition = Disposition.REVIEW
         return Hit(
             order=(span.turn, match.start),
@@ -301,15 +293,6 @@ class Hearing:
 def is_unsure(segment: Segment) -> bool:
     """Whether the speaker of a segment is unknown, or known too little for a violation."""
     return segment.speaker is Speaker.UNKNOWN or segment.role_score < SURE_ROLE
-
-
-_SENTENCE = re.compile("[^。！!？?；;\x1e\x1f\n]{0,39}.?", re.DOTALL)
-
-
-def _sentence(raw: str, start: int) -> str:
-    """Raw text up to and including the next mark that ends a sentence, 40 characters at most."""
-    found = _SENTENCE.match(raw, start)
-    return "" if found is None else found[0]
 
 
 def _rank(entry: Entry, match: Match) -> tuple[Any, ...]:

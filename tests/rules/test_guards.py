@@ -1,21 +1,19 @@
 """Each guard clears what it is for and lets threats through."""
 
-from dataclasses import replace
-
 import pytest
 
-from rules.guards import GUARDS, OPTIONAL, SOFTENING, Place, first_objection
-from rules.normalise import TURN_JOINT, normalise
-from rules.phonetic import encode
+from rules.document import Side
+from rules.events import Segment, Speaker
+from rules.guards import GUARDS, OPTIONAL, first_objection, is_softened
+from rules.place import Place
 
 
-def place(text: str, words: str) -> Place:
-    normal = normalise(f"{TURN_JOINT}{text}{TURN_JOINT}")[0]
-    start = normal.index(words)
-    return Place(
-        normal, encode(normal), start, start + len(words), ((start, start + len(words)),),
-        raw_after=text[text.index(words) + len(words) :],
-    )  # fmt: skip
+def place(text: str, words: str, *, exact: bool = True) -> Place:
+    said = Segment(speaker=Speaker.COLLECTOR, start=0, end=1, text=text)
+    side = Side([(0, [(0, said)])])
+    start = side.text.index(words)
+    end = start + len(words)
+    return Place(side, start, end, ((start, end),), exact=exact)
 
 
 @pytest.mark.parametrize(
@@ -83,30 +81,25 @@ def test_a_denial_is_heard_through_homophones() -> None:
 
 
 def test_an_idiom_clears_only_what_it_overlaps() -> None:
-    base = place("弄死机了，我弄死你", "弄死你")
-    idiom = base.text.index("弄死机")
-
-    def with_idiom(start: int) -> Place:
-        return Place(
-            base.text, base.codes, start, start + 2, ((start, start + 2),),
-            idioms=((idiom, idiom + 3),),
-        )  # fmt: skip
-
-    assert GUARDS["idiom"](with_idiom(idiom))
-    assert GUARDS["idiom"](with_idiom(base.start)) is None
+    text = "弄死机了，我弄死你"
+    inside, beside = place(text, "弄死"), place(text, "弄死你")
+    idiom = inside.start, inside.start + len("弄死机")
+    inside.idioms = beside.idioms = (idiom,)
+    assert GUARDS["idiom"](inside)
+    assert GUARDS["idiom"](beside) is None
 
 
 def test_kind_words_soften_a_hint_but_not_beside_a_rude_one() -> None:
     courtesy = frozenset({"courtesy"})
     kind = "您放心，我帮您登记延期，您单位那边走着瞧吧"
     assert first_objection(place(kind, "走着瞧"), courtesy) is None
-    assert first_objection(place(kind, "走着瞧"), courtesy, SOFTENING) is not None
+    assert is_softened(place(kind, "走着瞧"), courtesy)
     for rude in ("您放心，我帮您登记延期，你就走着瞧吧", "您单位那边走着瞧吧"):
-        assert first_objection(place(rude, "走着瞧"), courtesy, SOFTENING) is None
+        assert not is_softened(place(rude, "走着瞧"), courtesy)
 
 
 def test_an_untried_pattern_is_not_matched_by_sound_alone() -> None:
     untried = frozenset({"untried"})
-    heard = place("您那边收成泡汤了吧", "泡汤")
-    assert first_objection(heard, untried) is None
-    assert first_objection(replace(heard, exact=False), untried) is not None
+    text = "您那边收成泡汤了吧"
+    assert first_objection(place(text, "泡汤"), untried) is None
+    assert first_objection(place(text, "泡汤", exact=False), untried) is not None
