@@ -4,7 +4,6 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
-from itertools import groupby
 from typing import NamedTuple
 
 from rules.context import Span
@@ -47,20 +46,20 @@ class Side:
 
     def __init__(self, turns: Turns) -> None:
         raw: list[str] = [TURN_JOINT]
-        self.pieces: list[_Piece] = []
+        self.pieces: list[tuple[int, int]] = []
+        self._piece_starts: list[int] = []
         at = 1  # both joints are one character
         for turn, segments in turns:
             for index, segment in segments:
                 text = segment.text
-                self.pieces.append(_Piece(index, at, turn))
-                raw += (text, SEGMENT_JOINT)
+                self.pieces.append((index, turn))
+                self._piece_starts.append(at)
+                raw += text, SEGMENT_JOINT
                 at += len(text) + 1
             raw[-1] = TURN_JOINT
         self.raw = "".join(raw)
         self.text, self._starts, self._ends = normalise(self.raw)
         self.codes = encode(self.text)
-        self._piece_starts = [piece.start for piece in self.pieces]
-        self._piece_ends = [*self._piece_starts[1:], len(self.raw)]
 
     @cached_property
     def field(self) -> Field:
@@ -74,11 +73,15 @@ class Side:
 
     def raw_at(self, place: int) -> int:
         """Where a character of the normal form starts in the joined raw text."""
-        return int(self._starts[place])
+        return self._starts[place]
 
     def piece_at(self, place: int) -> _Piece:
         """The segment that a character of the normal form belongs to."""
-        return self.pieces[max(0, bisect_right(self._piece_starts, self.raw_at(place)) - 1)]
+        return self._piece(max(0, bisect_right(self._piece_starts, self.raw_at(place)) - 1))
+
+    def _piece(self, number: int) -> _Piece:
+        segment, turn = self.pieces[number]
+        return _Piece(segment, self._piece_starts[number], turn)
 
     def turn_span(self, place: int) -> tuple[int, int]:
         """Start and end of the turn round a place of the normal form, its breaks left out."""
@@ -90,16 +93,16 @@ class Side:
 
     def raw_span(self, start: int, end: int) -> tuple[_Piece, int, int]:
         """The segment that holds most of a stretch, and its part there in raw characters."""
-        first, last = int(self._starts[start]), int(self._starts[end - 1])
+        first, last = self._starts[start], self._starts[end - 1]
         owner = bisect_right(self._piece_starts, first) - 1
-        if owner >= 0 and last < self._piece_ends[owner]:
-            piece = self.pieces[owner]
-            return piece, first - piece.start, int(self._ends[end - 1]) - piece.start
-        starts, ends = self._starts[start:end].tolist(), self._ends[start:end].tolist()
+        if owner >= 0 and bisect_right(self._piece_starts, last) - 1 == owner:
+            piece = self._piece(owner)
+            return piece, first - piece.start, self._ends[end - 1] - piece.start
+        starts, ends = self._starts[start:end], self._ends[start:end]
         owners = [bisect_right(self._piece_starts, at) - 1 for at in starts]
         best = max(dict.fromkeys(owners), key=lambda n: (owners.count(n), -n))
         first, last = owners.index(best), len(owners) - 1 - owners[::-1].index(best)
-        piece = self.pieces[best]
+        piece = self._piece(best)
         return piece, starts[first] - piece.start, ends[last] - piece.start
 
 
@@ -109,8 +112,14 @@ class Document:
     def __init__(self, interaction: Interaction) -> None:
         self.segments = _segments(interaction)
         order = sorted(enumerate(self.segments), key=_begins)
-        runs = [tuple(run) for _, run in groupby(order, key=_speaker)]
-        self.runs: tuple[tuple[tuple[int, Segment], ...], ...] = tuple(runs)
+        runs: list[list[tuple[int, Segment]]] = []
+        speaker: Speaker | None = None
+        for numbered in order:
+            if numbered[1].speaker is not speaker:
+                speaker = numbered[1].speaker
+                runs.append([])
+            runs[-1].append(numbered)
+        self.runs: tuple[tuple[tuple[int, Segment], ...], ...] = tuple(map(tuple, runs))
         self._sides: dict[Voice, Side] = {}
         self._own: dict[Voice, list[int]] = {}
         notes = interaction.visit.notes if interaction.visit else None
@@ -175,10 +184,6 @@ class Document:
 
 def _begins(numbered: tuple[int, Segment]) -> float:
     return numbered[1].start
-
-
-def _speaker(numbered: tuple[int, Segment]) -> Speaker:
-    return numbered[1].speaker
 
 
 def _segments(interaction: Interaction) -> tuple[Segment, ...]:

@@ -11,11 +11,12 @@ cdef extern from *:
     """
     const char* SOURCE_DIGEST
 
-# The marks in a text, known to the C compiler: `rules.field` makes sure that they are right.
 cdef enum:
+    # The breaks of a text in normal form.
     SOFT = 0xFF0C
     HARD = 0x3002
     TURN = 0x0A
+    # The marks of `rules.numbers`: `rules.field` makes sure that they are right.
     START = 0xF8FF
     REST = 0xF8FE
 

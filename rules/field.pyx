@@ -8,15 +8,13 @@ A text is read through `unit_at`, which knows no place outside of it, or after a
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.string cimport memset
 
-from rules.normalise import HARD as _HARD, SOFT as _SOFT, TURN as _TURN
 from rules.numbers import NUMBER_REST, NUMBER_START, number_spans
 
 DIGEST = SOURCE_DIGEST.decode("ascii")
 """SHA-256 of all the sources that this module was built with."""
 
-_marks = "".join(map(chr, (SOFT, HARD, TURN, START, REST)))
-if _marks != _SOFT + _HARD + _TURN + NUMBER_START + NUMBER_REST:
-    raise ImportError("rules/field.pxd knows other marks than rules.normalise and rules.numbers")
+if chr(START) + chr(REST) != NUMBER_START + NUMBER_REST:
+    raise ImportError("rules/field.pxd knows other marks than rules.numbers")
 
 
 cdef class Ints:

@@ -54,7 +54,7 @@ cdef enum:
 cdef uint8_t _kinds[0x10000]  # what is known of a character; zeros at first
 for _members, _kind in ((EVERYDAY, _EVERYDAY), (ALONE, _ALONE), ("的得地", _PARTICLE)):
     for _character in _members:
-        _kinds[<int>ord(_character)] |= <int>_kind
+        _kinds[<Py_UCS4>_character] |= <int>_kind
 
 
 cdef tuple _spread(str heard, str meant):
