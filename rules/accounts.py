@@ -1,7 +1,7 @@
 """Accounts that money is to be sent to, as they are read out or written, whole or in pieces."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -60,19 +60,30 @@ _CHAT_START, _CHAT = re.compile("[微威薇支vVwW]"), re.compile("(?i:[微威�
 _ONES = re.compile(f"[{_FIGURES}]+")
 
 
-def may_hold_account(texts: Iterable[str]) -> bool:
-    """Whether these stretches of one side's words may hold an account; most say no, and at once."""
-    joined = " ".join(texts)
-    if _CHAT_START.search(joined) and _CHAT.search(joined):
+def may_hold_account(text: str) -> bool:
+    """Whether the words of one side, clause by clause, may hold an account; most do not."""
+    if _CHAT_START.search(text) and _CHAT.search(text):
         return True
     told = at = 0
-    for piece in _PIECE.finditer(joined):
-        if told and _ONLY_PAUSE.fullmatch(joined, at, piece.start()) is None:
+    for piece in _PIECE.finditer(text):
+        start, end = piece.span()
+        if told and _ONLY_PAUSE.fullmatch(text, at, start) is None:
             told = 0
-        told, at = told + len(digits_of(piece[0])), piece.end()
+        told, at = told + end - start, end  # at most so many figures
         if told >= _LEAST:
-            return True
+            return any(len(digits) >= _LEAST for digits in _figures_in_a_row(text))
     return False
+
+
+def _figures_in_a_row(text: str) -> Iterator[str]:
+    """The figures of a text, those together with nothing but a pause between."""
+    told, at = "", 0
+    for piece in _PIECE.finditer(text):
+        if _ONLY_PAUSE.fullmatch(text, at, piece.start()) is None:
+            yield told
+            told = ""
+        told, at = told + digits_of(piece[0]), piece.end()
+    yield told
 
 
 def digits_of(text: str) -> str:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from rules.claims import Amount, amounts, chinese_number, claimed_totals, holds_figure
 from rules.conditions.entry import entry_of
-from rules.conditions.words import part_of, spans_of
+from rules.conditions.words import part_of, parts_of
 from rules.context import ContactContext, FactHit, Span
 from rules.model import Disposition
 
@@ -76,9 +76,8 @@ _SOON = 3
 
 
 def _answers(context: ContactContext, asked: list[Span]) -> Iterator[Span]:
-    for span in spans_of(context):
-        if any(ask.turn < span.turn <= ask.turn + _SOON for ask in asked):
-            yield span
+    soon = {ask.turn + n for ask in asked for n in range(1, _SOON + 1)}
+    return (part.span() for part in parts_of(context) if part.turn in soon)
 
 
 def _wrong_figures(context: ContactContext, text: str, *, about_charges: bool) -> Iterator[_Wrong]:

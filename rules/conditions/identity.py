@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from rules.conditions.entry import entry_of
 from rules.conditions.opening import house_of, lender_names, short_names
-from rules.conditions.words import part_of, spans_of
+from rules.conditions.words import opening, part_of, spans_of
 from rules.context import ContactContext, FactHit
 from rules.events import ContactOutcome
 from rules.model import Disposition
@@ -55,15 +56,14 @@ def poses_as_lender(context: ContactContext) -> Iterator[FactHit]:
     lenders = lender_names(context)
     if org is None or not lenders or any(house_of(name) in org or org in name for name in lenders):
         return
-    spans = spans_of(context)
-    everything = "，".join(span.heard for span in spans)
+    everything = opening(context, None)
     if any(name in everything for name in short_names(org)) or context.sounds(org):
         return
     claim = re.compile(
         rf"{_HELLO}{_SELF}(?:{'|'.join(map(re.escape, lenders))}){_LENDERS_OWN}"
         rf"(?:[\u4e00-\u9fff]{{1,4}}|小[\u4e00-\u9fff]|(?:工号|编号).*)?"
     )
-    for span in spans[:_FIRST]:
+    for span in islice(spans_of(context), _FIRST):
         if _ENTRUSTED.search(span.heard):
             return
         for clause in _CLAUSE.split(span.heard):

@@ -54,6 +54,8 @@ def number_not_listed(context: ContactContext) -> Iterator[FactHit]:
 def many_strangers(context: ContactContext) -> Iterator[FactHit]:
     """Many numbers of people who owe nothing were contacted within hours."""
     given = context.parameters
+    if context.index + 1 < given["numbers"]:
+        return
     count = timeline_of(context).strangers(context.index, given["hours"])
     if count >= given["numbers"]:
         yield FactHit(facts={"count": count, "called": masked(entry_of(context).phone)})
@@ -80,7 +82,7 @@ class _Bounds:
 def contacted_after_stop(context: ContactContext) -> Iterator[FactHit]:
     """Contacted a number after its holder asked for an end; `with: {by: debtor | other}`."""
     entry = entry_of(context)
-    if not entry.outbound or entry.phone is None:
+    if not entry.outbound or entry.phone is None or not _may_be_bound(context):
         return
     bounds = _stops(context)
     asker: Asker = "debtor" if context.arguments.get("by") == "debtor" else "other"
@@ -97,13 +99,18 @@ def contacted_after_stop(context: ContactContext) -> Iterator[FactHit]:
 def contacted_after_wrong_number(context: ContactContext) -> Iterator[FactHit]:
     """Contacted a number again after its holder had said that it is the wrong one."""
     entry = entry_of(context)
-    if not entry.outbound or entry.phone is None:
+    if not entry.outbound or entry.phone is None or not context.index:
         return
     bounds = _wrong_numbers(context)
     bound = bounds.numbers.get((entry.phone, "other"))
     if bound is None or entry.index in bounds.free or not _binds_by_words(bound, entry):
         return
     yield _heard_hit(context, entry, bound, sure=bound.trusted)
+
+
+def _may_be_bound(context: ContactContext) -> bool:
+    """Whether anybody can have asked for an end before this contact."""
+    return context.index > 0 or bool(context.history.stops)
 
 
 def _binds_by_words(bound: _Bound, entry: Entry) -> bool:

@@ -1,11 +1,11 @@
 """Where the collector wants the money: accounts told, held against the channels of the case."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rules.accounts import Account, Said, accounts, holds_number, may_hold_account, names_account
 from rules.conditions.opening import institution_names
-from rules.conditions.words import part_of, spans_of
+from rules.conditions.words import opening, part_of, spans_of
 from rules.context import ContactContext, FactHit, Span
 from rules.events import Speaker
 from rules.model import Contact, Disposition
@@ -80,14 +80,14 @@ def _told(context: ContactContext) -> tuple[_Told, ...]:
     """Accounts in words about payment, with the collector's words round each; worked out once."""
     key = f"accounts:{context.index}"
     if key not in context.memory:
-        spans = spans_of(context)
-        long = may_hold_account([span.heard for span in spans])
-        context.memory[key] = tuple(_accounts_in(context.contact, spans)) if long else ()
-    found: tuple[_Told, ...] = context.memory[key]
-    return found
+        long = may_hold_account(opening(context, None))
+        found = _accounts_in(context.contact, spans_of(context)) if long else ()
+        context.memory[key] = tuple(found)
+    told: tuple[_Told, ...] = context.memory[key]
+    return told
 
 
-def _accounts_in(contact: Contact, own: Sequence[Span]) -> Iterator[_Told]:
+def _accounts_in(contact: Contact, own: Iterable[Span]) -> Iterator[_Told]:
     spans = {span.segment: span for span in own}
     said = _said(contact, spans)
     for account in accounts(said):

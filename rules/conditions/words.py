@@ -2,74 +2,68 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from rules.context import ContactContext, Span
-from rules.events import Speaker
+from rules.events import Segment, Speaker
 from rules.model import Contact, Disposition
 
 
-def spans_of(context: ContactContext, turns: int | None = None) -> tuple[Span, ...]:
-    """The collector's words in the contact under check, or in its first turns; worked out once.
+class Part(NamedTuple):
+    """A stretch of the collector's words: a segment of speech, or the body of a message."""
 
-    Each span is a segment of speech, or the body of a message.
-    """
-    key = f"spans:{context.index}:{turns}"
+    segment: int
+    turn: int
+    text: str
+    spoken: Segment | None
+
+    def span(self) -> Span:
+        """All of it."""
+        text, spoken = self.text, self.spoken
+        found = Span(self.segment, 0, len(text), text, text, Speaker.COLLECTOR, self.turn)
+        if spoken is not None:
+            found.start, found.end = spoken.start, spoken.end
+            found.trusted, found.biased = spoken.trusted, spoken.biased
+        return found
+
+
+def parts_of(context: ContactContext) -> list[Part]:
+    """The collector's words in the contact under check, in order; worked out once."""
+    key = f"parts:{context.index}"
     if key not in context.memory:
-        if turns is None:
-            context.memory[key] = tuple(_spans(context.contact))
-        else:
-            context.memory[key] = _first(spans_of(context), turns)
-    found: tuple[Span, ...] = context.memory[key]
+        context.memory[key] = _parts(context.contact)
+    found: list[Part] = context.memory[key]
     return found
 
 
-def _spans(contact: Contact) -> Iterator[Span]:
+def spans_of(context: ContactContext) -> Iterator[Span]:
+    """The same as spans."""
+    return (part.span() for part in parts_of(context))
+
+
+def _parts(contact: Contact) -> list[Part]:
     interaction = contact.interaction
     if interaction.transcript is None:
-        if interaction.text is not None and interaction.direction == "outbound":
-            yield _whole(0, interaction.text)
-        return
-    turn, last = -1, None
+        written = interaction.text is not None and interaction.direction == "outbound"
+        return [Part(0, 0, interaction.text or "", None)] if written else []
+    found, turn, last = [], -1, None
     for index, segment in enumerate(interaction.transcript):
-        if segment.speaker is not last:
-            turn, last = turn + 1, segment.speaker
-        if last is Speaker.COLLECTOR:
-            text = segment.text
-            yield Span(
-                index,
-                0,
-                len(text),
-                text,
-                text,
-                Speaker.COLLECTOR,
-                turn,
-                segment.start,
-                segment.end,
-                trusted=segment.trusted,
-                biased=segment.biased,
-            )
+        speaker = segment.speaker
+        if speaker is not last:
+            turn, last = turn + 1, speaker
+        if speaker is Speaker.COLLECTOR:
+            found.append(Part(index, turn, segment.text, segment))
+    return found
 
 
-def _first(spans: tuple[Span, ...], turns: int) -> tuple[Span, ...]:
-    """The spans of the first turns."""
+def _first(parts: list[Part], turns: int | None) -> list[Part]:
+    """The words of the first turns, or all of them."""
     seen: set[int] = set()
-    for n, span in enumerate(spans):
-        seen.add(span.turn)
-        if len(seen) > turns:
-            return spans[:n]
-    return spans
-
-
-def _whole(segment: int, text: str) -> Span:
-    return Span(
-        segment=segment,
-        char_start=0,
-        char_end=len(text),
-        heard=text,
-        quote=text,
-        speaker=Speaker.COLLECTOR,
-        turn=0,
-    )
+    for n, part in enumerate(parts if turns is not None else ()):
+        seen.add(part.turn)
+        if len(seen) > (turns or 0):
+            return parts[:n]
+    return parts
 
 
 def part_of(span: Span, start: int, end: int) -> Span:
@@ -82,15 +76,18 @@ def opening(context: ContactContext, turns: int | None) -> str:
     """The collector's words of the first turns (all where None), one clause after the other."""
     key = f"opening:{context.index}:{turns}"
     if key not in context.memory:
-        context.memory[key] = "，".join([span.heard for span in spans_of(context, turns)])
+        context.memory[key] = "，".join([part.text for part in _first(parts_of(context), turns)])
     found: str = context.memory[key]
     return found
 
 
 def heard_well(context: ContactContext, turns: int | None) -> bool:
     """Whether there are words in these turns, and all of them are to be relied on."""
-    spans = spans_of(context, turns)
-    return bool(spans) and all(span.trusted for span in spans)
+    parts = _first(parts_of(context), turns)
+    for part in parts:
+        if part.spoken is not None and not part.spoken.trusted:
+            return False
+    return bool(parts)
 
 
 def doubt(context: ContactContext) -> Disposition | None:
