@@ -12,6 +12,7 @@ from rules.normalise import plain
 from rules.ordinary import TALK
 from rules.phonetic import encode, neighbours, readings, units_of
 from rules.plausible import NEAR, allowed, limit
+from rules.walk import GLANCE_BYTES, sign_of
 
 NEEDS = 2
 """Words of a pattern that are looked for round a core, the rarest of them."""
@@ -39,12 +40,13 @@ class Column(NamedTuple):
 class Needs(NamedTuple):
     """What must stand round cores: `columns`, and how the words of each kin may begin.
 
-    `pairs` has a row of bits for each kin, one for each hash of two codes, `single` a row of
+    `glances` has a glance at each kin: the syllables that its words begin with. `pairs` has a row of bits for each kin, one for each hash of two codes, `single` a row of
     bytes, one for each sign. `signs` gives the sign of a code, or of one of the `written`
     characters.
     """
 
     columns: tuple[Column, ...]
+    glances: NDArray[np.uint8]
     pairs: NDArray[np.uint8]
     single: NDArray[np.uint8]
     signs: NDArray[np.int32]
@@ -82,6 +84,7 @@ def needs_of(cores: Sequence[tuple[Compiled, int, int]]) -> Needs:
     kept = np.array(list(numbers), dtype=np.int64)
     return Needs(
         tuple(_column([needs[n : n + 1] for needs in chosen], numbers) for n in range(NEEDS)),
+        np.packbits(begins.firsts[kept], axis=1, bitorder="little"),
         np.packbits(begins.pairs[kept], axis=1, bitorder="little"),
         begins.single[kept],
         begins.signs,
@@ -145,12 +148,14 @@ def _near(pattern: Compiled, item: Words, length: int, syllables: int) -> int:
 class _Begins:
     """How the words of each kin may begin, as tables.
 
-    `pairs` says for each kin and hash whether two codes of that hash may begin a word. `single`
+    `firsts` says for each kin and bit of a glance whether a word may begin with such a syllable,
+    `pairs` for each kin and hash whether two codes of that hash may begin a word. `single`
     says the same for each kin and sign, a sign being a number for a code or written character.
     """
 
     def __init__(self, kinship: _Kinship) -> None:
         near = _neighbours()
+        self.firsts = np.zeros((len(kinship), 8 * GLANCE_BYTES), dtype=bool)
         self.pairs = np.zeros((len(kinship), HASHES), dtype=bool)
         kin, one, two, most = np.array(kinship.pairs, dtype=np.int32).reshape(-1, 4).T
         self._mark(kin, one, two)
@@ -168,6 +173,7 @@ class _Begins:
     def _mark(self, kin: NDArray[np.int32], one: NDArray[Any], two: NDArray[Any]) -> None:
         """Note that words of these kins may begin with these codes; 0 stands for none."""
         some = ((one > 0) & (two > 0)).nonzero()[0]
+        self.firsts[kin[some], signs_of(one[some])] = True
         self.pairs[kin[some], hashed(one[some].astype(np.int32), two[some].astype(np.int32))] = True
 
     def _note_single(self, kinship: _Kinship, near: NDArray[np.uint16]) -> None:
@@ -187,6 +193,9 @@ class _Begins:
         heard = units_of(encode("".join(map(chr, alone.tolist()))))
         self.single[:, self.signs[alone]] = self.single[:, self.signs[heard]]
         self.single[writers, self.signs[characters]] = 1
+        syllables = np.concatenate((codes, heard))
+        kins, columns = self.single[:, 1:].nonzero()
+        self.firsts[kins, signs_of(syllables[columns])] = True
 
     def rates(self) -> list[float]:
         """How often words of each kin begin at a place of ordinary talk, about."""
@@ -204,6 +213,11 @@ def hashed(one: NDArray[AnyInt], two: NDArray[AnyInt]) -> NDArray[AnyInt]:
     """A number below `HASHES` for each pair of codes."""
     found: NDArray[AnyInt] = (one * FACTOR + two) & (HASHES - 1)
     return found
+
+
+def signs_of(units: NDArray[Any]) -> NDArray[np.int64]:
+    """The bits by which a glance knows these characters."""
+    return np.fromiter(map(sign_of, units.tolist()), dtype=np.int64, count=len(units))
 
 
 def _neighbours() -> NDArray[np.uint16]:

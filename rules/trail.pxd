@@ -25,7 +25,7 @@ cdef class Machine:
     cdef const int32_t[::1] places, word_places, signs, sounds, items, first_item
     cdef const uint16_t[::1] codes, words
     cdef const int32_t[:, ::1] triggers, leads, halves
-    cdef const uint8_t[:, ::1] pairs, single
+    cdef const uint8_t[:, ::1] glances, pairs, single
     cdef const int8_t[:, :, ::1] limits
     cdef const int8_t[:, ::1] most
     cdef const uint8_t[::1] written, side

@@ -9,7 +9,7 @@ ones raise `IndexError`. What is found belongs to one text: threads may share a 
 from libc.stdint cimport int32_t, uint8_t, uint16_t
 
 from rules.field cimport SOFT, SOURCE_DIGEST, Field, Ints, View, is_break, unit_at
-from rules.walk cimport GROUP, Walk
+from rules.walk cimport GLANCE, GROUP, Walk, glanced
 
 from rules.needs import FACTOR, HASHES
 from rules.phonetic import units_of
@@ -55,7 +55,8 @@ cdef class Machine:
         self.places, self.word_places = sown.places, sown.word_places
         self.side = sown.side.view("u1")
         self.words, self.codes = units_of(sown.words), units_of(sown.codes)
-        self.pairs, self.single, self.signs = needs.pairs, needs.single, needs.signs
+        self.glances, self.signs = needs.glances, needs.signs
+        self.pairs, self.single = needs.pairs, needs.single
         self.written = needs.written.view("u1")
         self.first_item, self.items, self.sounds = program.first_item, program.items, program.sounds
         self.limits, self.most = limits, limits.max(axis=2)
@@ -64,6 +65,7 @@ cdef class Machine:
         if (
             self.leads.shape[1] != LEAD
             or self.pairs.shape[1] * 8 < _HASHES
+            or self.glances.shape[1] != GLANCE
             or needs.signs.max(initial=0) >= self.single.shape[1] > 0
             or len(needs.signs) <= 0xFFFF
         ):
@@ -279,10 +281,12 @@ cdef class Trail(Walk):
         """Whether a word that a core needs may begin where it must."""
         cdef Machine machine = self.machine
         cdef Py_ssize_t size = self.field.size
-        cdef int low = need[1] - slack, high = need[2] + slack, n, hashed
+        cdef int low = need[1] - slack, high = need[2] + slack, n, hashed, sign
+        cdef const uint16_t* codes = self.field.views[2].units
         cdef const int32_t* at = self.around.at
         cdef const int32_t* border = at + (3 if need[3] & 2 else 2) * size
-        # One row of each table: a hash and a sign lie inside it, as `Machine` has made sure.
+        # One row of each table: what is looked up lies inside it, as `Machine` has made sure.
+        cdef const uint8_t* glances = &machine.glances[need[0], 0]
         cdef const uint8_t* pairs = &machine.pairs[need[0], 0]
         cdef const uint8_t* single = &machine.single[need[0], 0]
         if need[3] & 1:
@@ -291,6 +295,9 @@ cdef class Trail(Walk):
             high = min(end + high, border[2 * size + min(end, size - 1)])
             low += end
         for n in range(max(low, 0), min(high, size - 1) + 1):
+            sign = glanced(codes[n])
+            if not (glances[sign >> 3] >> (sign & 7)) & 1:
+                continue
             hashed = at[size + n]
             if (pairs[hashed >> 3] >> (hashed & 7)) & 1 or single[at[n]]:
                 return True

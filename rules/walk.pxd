@@ -9,6 +9,8 @@ from rules.field cimport Field, Ints, View
 cdef enum:
     CODES = 0xE000  # as in `rules.phonetic`: `rules.walk` makes sure
     GROUP = 3  # numbers kept of each: an item, and where it starts and ends
+    STEP = 5  # step, argument, item, flags, glance
+    GLANCE = 64  # bytes of one
 
 
 cpdef enum Step:
@@ -46,11 +48,22 @@ cpdef enum Node:
     CHAIN = 4  # count, nodes
 
 
+cdef inline int glanced(int unit) noexcept:
+    """The bit by which a glance knows a character: 448 for codes, 64 for all others."""
+    cdef int code = unit - CODES
+    return code if 0 <= code < 448 else 448 + (unit & 63)
+
+
 @cython.final
 cdef class Expressions:
     cdef const int32_t[:, ::1] steps
     cdef const int32_t[::1] nodes
     cdef const uint8_t[:, ::1] glances, near
+    # The same for those who look at how long they are; a view would be counted at each call.
+    cdef const int32_t* rows
+    cdef const int32_t* words
+    cdef const uint8_t* firsts
+    cdef Py_ssize_t steps_size, words_size
     cdef int known
 
     cdef inline bint close(self, int heard, int meant) except -1:
@@ -59,6 +72,23 @@ cdef class Expressions:
         if not (0 <= heard < self.known and 0 <= meant < self.known):
             return False
         return (self.near[meant, heard >> 3] >> (heard & 7)) & 1
+
+    cdef inline const int32_t* row(self, Py_ssize_t step) except NULL:
+        """A step."""
+        if not 0 <= step < self.steps_size:
+            raise IndexError("no such step")
+        return self.rows + STEP * step
+
+    cdef inline const int32_t* node(self, Py_ssize_t place, Py_ssize_t size) except NULL:
+        """So many numbers of a node."""
+        if not 0 <= place <= place + size <= self.words_size:
+            raise IndexError("no such node")
+        return self.words + place
+
+    cdef inline bint glance(self, int number, int unit) noexcept:
+        """Whether the words of a step may begin with a character."""
+        cdef int sign = glanced(unit)
+        return (self.firsts[number * GLANCE + (sign >> 3)] >> (sign & 7)) & 1
 
 
 cdef class Walk:
@@ -72,15 +102,16 @@ cdef class Walk:
     cdef void _face(self, int view) noexcept
     cdef list _spans(self)
     cdef bint _walk(self, Py_ssize_t step, int at) except -1
-    cdef bint _over_gap(self, Py_ssize_t step, int at) except -1
-    cdef bint _over_words(self, Py_ssize_t step, int at) except -1
-    cdef bint _over_group(self, Py_ssize_t step, int at) except -1
+    cdef bint _over_gap(self, Py_ssize_t step, const int32_t* row, int at) except -1
+    cdef bint _over_words(self, Py_ssize_t step, const int32_t* row, int at) except -1
+    cdef bint _may_begin(self, const int32_t* row, int unit) noexcept
+    cdef bint _over_group(self, Py_ssize_t step, const int32_t* row, int at) except -1
     cdef int _numbers(self, int at, bint turned) except -1
     cdef bint _holds(self, int kind, int argument, int at) except -1
     cdef bint _stands(self, int node, int at) except -1
     cdef int _spoken(self, Py_ssize_t node, int at) except -1
     cdef bint _go_on(self, Py_ssize_t node, Py_ssize_t low) except -1
     cdef void _keep_each(self, Py_ssize_t low, Py_ssize_t high) noexcept
-    cdef bint _reads(self, Py_ssize_t place, int at, bint near) except -1
+    cdef bint _reads(self, const int32_t* word, int length, int at, bint near) except -1
     cdef int _branches(self, Py_ssize_t node, int at) except -1
     cdef int _in_latin(self, Py_ssize_t node, int at) except -1

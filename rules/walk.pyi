@@ -37,6 +37,7 @@ class Node(IntEnum):
 
 Group: TypeAlias = tuple[int, int, int]
 
+def sign_of(unit: int) -> int: ...
 def glance_of(units: str) -> bytes: ...
 
 class Expressions:

@@ -15,11 +15,8 @@ from rules.phonetic import CODE_BASE
 DIGEST = SOURCE_DIGEST.decode("ascii")
 """SHA-256 of all the sources that this module was built with."""
 
-GLANCE_BYTES = 64
+GLANCE_BYTES = GLANCE
 """Bytes in which the characters are noted that the words of a step begin with."""
-
-cdef enum:
-    _STEP = 5  # step, argument, item, flags, glance
 
 if CODES != CODE_BASE:
     raise ImportError("rules/walk.pxd knows another base of codes than rules.phonetic")
@@ -29,10 +26,9 @@ cdef inline bint _is_latin(int unit) noexcept:
     return 97 <= unit <= 122
 
 
-cdef inline int _sign(int unit) noexcept:
-    """The bit by which a glance knows a character: 448 for codes, 64 for all others."""
-    cdef int code = unit - CODES
-    return code if 0 <= code < 448 else 448 + (unit & 63)
+def sign_of(int unit):
+    """The bit by which a glance knows a character."""
+    return glanced(unit)
 
 
 def glance_of(str units):
@@ -40,7 +36,7 @@ def glance_of(str units):
     cdef bytearray found = bytearray(GLANCE_BYTES)
     cdef int sign
     for unit in units:
-        sign = _sign(ord(unit))
+        sign = glanced(ord(unit))
         found[sign >> 3] |= 1 << (sign & 7)
     return bytes(found)
 
@@ -51,8 +47,16 @@ cdef class Expressions:
     def __init__(self, steps, nodes, glances, near):
         self.steps, self.nodes, self.glances, self.near = steps, nodes, glances, near
         self.known = self.near.shape[0]
-        if self.steps.shape[1] != _STEP:
+        self.steps_size, self.words_size = self.steps.shape[0], self.nodes.shape[0]
+        if (
+            self.steps.shape[1] != STEP
+            or self.glances.shape[1] != GLANCE
+            or steps[:, 4].max(initial=-1) >= self.glances.shape[0]
+        ):
             raise ValueError("tables that do not fit together")
+        self.rows = &self.steps[0, 0] if self.steps_size else NULL
+        self.words = &self.nodes[0] if self.words_size else NULL
+        self.firsts = &self.glances[0, 0] if self.glances.shape[0] else NULL
 
 
 cdef class Walk:
@@ -103,53 +107,56 @@ cdef class Walk:
         """Whether all steps from here on can be taken from a place; `reach` is where they end."""
         cdef const int32_t* row
         while True:
-            row = &self.table.steps[step, 0]
+            row = self.table.row(step)
             if row[0] == STOP:
                 self.reach = at
                 return True
             if row[0] == GAP:
-                return self._over_gap(step, at)
+                return self._over_gap(step, row, at)
             if row[0] >= WORDS:
-                return self._over_words(step, at)
+                return self._over_words(step, row, at)
             if not self._holds(row[0], row[1], at):
                 return False
             step += 1
 
-    cdef bint _over_gap(self, Py_ssize_t step, int at) except -1:
+    cdef bint _over_gap(self, Py_ssize_t step, const int32_t* row, int at) except -1:
         """The shortest gap after which the rest can be read."""
-        cdef const int32_t* row = &self.table.steps[step, 0]
+        cdef const int32_t* rest = self.table.row(step + 1)
         cdef int unit, most = at + row[1]
-        cdef bint soft = row[3] & SOFTLY
-        while not self._walk(step + 1, at):
+        cdef bint soft = row[3] & SOFTLY, seen = rest[0] == WORDS and not rest[3] and rest[4] >= 0
+        while True:
             unit = unit_at(self.view, at)
+            if seen:
+                if unit >= 0 and self.table.glance(rest[4], unit):
+                    if self._over_group(step + 1, rest, at):
+                        return True
+            elif self._walk(step + 1, at):
+                return True
             if at == most or unit < 0 or (is_break(unit) and not (soft and unit == SOFT)):
                 return False
             at += 1
-        return True
 
-    cdef bint _over_words(self, Py_ssize_t step, int at) except -1:
+    cdef bint _over_words(self, Py_ssize_t step, const int32_t* row, int at) except -1:
         """With a comma first, without one, and without the words where they may be left out."""
-        cdef int flags = self.table.steps[step, 3]
-        if flags & JOINED and unit_at(self.view, at) == SOFT and self._over_group(step, at + 1):
-            return True
-        if self._over_group(step, at):
+        cdef int flags = row[3], unit = unit_at(self.view, at)
+        if flags & JOINED and unit == SOFT and self._may_begin(row, unit_at(self.view, at + 1)):
+            if self._over_group(step, row, at + 1):
+                return True
+        if self._may_begin(row, unit) and self._over_group(step, row, at):
             return True
         return flags & OPTIONAL and self._walk(step + 1, at)
 
-    cdef bint _over_group(self, Py_ssize_t step, int at) except -1:
+    cdef bint _may_begin(self, const int32_t* row, int unit) noexcept:
+        """Whether the words of a step may begin with a character, as far as a glance tells."""
+        return row[4] < 0 or (unit >= 0 and self.table.glance(row[4], unit))
+
+    cdef bint _over_group(self, Py_ssize_t step, const int32_t* row, int at) except -1:
         """Each way in which the words may stand here, until the rest can be read, too."""
-        cdef const int32_t* row = &self.table.steps[step, 0]
-        cdef int sign
         cdef Py_ssize_t n, kept = self.groups.size, low = self.ends.size, high
-        if row[4] >= 0:
-            if not 0 <= at < self.view.size:
-                return False
-            sign = _sign(self.view.units[at])
-            if not (self.table.glances[row[4], sign >> 3] >> (sign & 7)) & 1:
-                return False
         if row[0] == WORDS:
             self._spoken(row[1], at)
-            self._keep_each(low, low)
+            if self.ends.size > low + 1:
+                self._keep_each(low, low)
         else:
             self._numbers(at, row[0] == NUMBER_TURNED)
         high = self.ends.size
@@ -214,28 +221,34 @@ cdef class Walk:
         self.ends.size = kept
         return found
 
-    cdef int _spoken(self, Py_ssize_t node, int at) except -1:
+    cdef int _spoken(self, Py_ssize_t place, int at) except -1:
         """Note where words of a set may end that begin here, the likeliest first."""
-        cdef const int32_t[::1] nodes = self.table.nodes
-        cdef int kind = nodes[node], n
+        cdef const int32_t* node = self.table.node(place, 3)
+        cdef int n, kind = node[0], size
         cdef Py_ssize_t low
-        if kind == LITERAL:
-            if self._reads(node + 2, at, nodes[node + 1]):
-                self.ends.push(at + nodes[node + 2])
-        elif kind == BRANCH:
-            self._branches(node, at)
+        if kind == BRANCH:
+            self._branches(place, at)
+        elif kind == LITERAL:
+            size = node[2]
+            node = self.table.node(place, 3 + size)
+            if self._reads(node + 3, size, at, node[1]):
+                self.ends.push(at + size)
         elif kind == LATIN:
-            self._in_latin(node, at)
+            self._in_latin(place, at)
         elif kind == EITHER:
-            for n in range(nodes[node + 2]):
-                self._spoken(nodes[node + 3 + n], at)
-            if nodes[node + 1]:
+            size = node[2]
+            node = self.table.node(place, 3 + size)
+            for n in range(size):
+                self._spoken(node[3 + n], at)
+            if node[1]:
                 self.ends.push(at)
         else:
+            size = node[1]
+            node = self.table.node(place, 2 + size)
             low = self.ends.size
             self.ends.push(at)
-            for n in range(nodes[node + 1]):
-                if not self._go_on(nodes[node + 2 + n], low):
+            for n in range(size):
+                if not self._go_on(node[2 + n], low):
                     break
         return 0
 
@@ -260,47 +273,46 @@ cdef class Walk:
                 top += 1
         self.ends.size = top
 
-    cdef bint _reads(self, Py_ssize_t place, int at, bint near) except -1:
-        """Whether the word in the table (its length, its units) stands here."""
-        cdef const int32_t[::1] nodes = self.table.nodes
-        cdef int n, heard, meant, length = nodes[place]
+    cdef bint _reads(self, const int32_t* word, int length, int at, bint near) except -1:
+        """Whether a word stands here."""
+        cdef int n, heard
         if not 0 <= at <= self.view.size - length:
             return False
         for n in range(length):
-            heard, meant = self.view.units[at + n], nodes[place + 1 + n]
-            if heard != meant and not (near and self.table.close(heard, meant)):
+            heard = self.view.units[at + n]
+            if heard != word[n] and not (near and self.table.close(heard, word[n])):
                 return False
         return True
 
-    cdef int _branches(self, Py_ssize_t node, int at) except -1:
+    cdef int _branches(self, Py_ssize_t place, int at) except -1:
         """Words with common beginnings; of two that begin alike the longer comes first."""
-        cdef const int32_t[::1] nodes = self.table.nodes
-        cdef int n, meant, heard = unit_at(self.view, at)
-        cdef bint near = nodes[node + 1]
-        cdef Py_ssize_t place = node + 3
+        cdef const int32_t* node = self.table.node(place, 3)
+        cdef int n, heard = unit_at(self.view, at), size = node[2]
+        cdef bint near = node[1]
         if heard < 0:
             return 0
-        for n in range(nodes[node + 2]):
-            meant = nodes[place]
-            if heard == meant or (near and self.table.close(heard, meant)):
-                if nodes[place + 2] >= 0:
-                    self._spoken(nodes[place + 2], at + 1)
-                if nodes[place + 1]:
+        node = self.table.node(place, 3 + 3 * <Py_ssize_t>size) + 3
+        for n in range(size):
+            if heard == node[0] or (near and self.table.close(heard, node[0])):
+                if node[2] >= 0:
+                    self._spoken(node[2], at + 1)
+                if node[1]:
                     self.ends.push(at + 1)
-            place += 3
+            node += 3
         return 0
 
-    cdef int _in_latin(self, Py_ssize_t node, int at) except -1:
+    cdef int _in_latin(self, Py_ssize_t place, int at) except -1:
         """Words that are no parts of longer Latin ones."""
-        cdef const int32_t[::1] nodes = self.table.nodes
-        cdef Py_ssize_t place = node + 2
-        cdef int n, length
-        for n in range(nodes[node + 1]):
-            length = nodes[place + 2]
+        cdef const int32_t* word
+        cdef int n, length, size = self.table.node(place, 2)[1]
+        place += 2
+        for n in range(size):
+            length = self.table.node(place, 3)[2]
+            word = self.table.node(place, 3 + length)
             if (
-                self._reads(place + 2, at, False)
-                and not (nodes[place] and _is_latin(unit_at(self.view, at - 1)))
-                and not (nodes[place + 1] and _is_latin(unit_at(self.view, at + length)))
+                self._reads(word + 3, length, at, False)
+                and not (word[0] and _is_latin(unit_at(self.view, at - 1)))
+                and not (word[1] and _is_latin(unit_at(self.view, at + length)))
             ):
                 self.ends.push(at + length)
             place += 3 + length
