@@ -3,12 +3,12 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from rules.conditions import FACTS
-from rules.context import ContactContext, Span
+from rules.conditions import FACTS, HEARD
+from rules.context import ContactContext, FactHit, Span
 from rules.hearing import Hearing, Hit
 from rules.model import Disposition, Finding
 from rules.quota import parts
@@ -45,29 +45,62 @@ class Scene:
     found: Sequence[Finding]
 
 
-def holds(condition: Condition, scene: Scene) -> tuple[Hit, ...]:
-    """The places where a condition holds on a contact, in order; empty where it does not."""
-    return _HOLDS[type(condition)](condition, scene)
+Check = Callable[[Scene], tuple[Hit, ...]]
+"""The places where a condition holds on a contact, in order; empty where it does not."""
 
 
-def _words(condition: WordsCondition, scene: Scene) -> tuple[Hit, ...]:
-    return scene.hearing.hits(condition)
+def check_of(condition: Condition, cues: Mapping[str, WordsCondition]) -> Check:
+    """What is left to be done of a condition for each contact; `cues` by name."""
+    check: Check
+    match condition:
+        case WordsCondition() | CueCondition():
+            check = _words(
+                cues[condition.name] if isinstance(condition, CueCondition) else condition
+            )
+        case NotCondition(part=part):
+            check = _not(check_of(part, cues))
+        case AnyCondition(parts=members):
+            check = _any([check_of(part, cues) for part in members])
+        case RepeatedCondition(part=part):
+            check = partial(_repeated, condition, check_of(part, cues))
+        case AllCondition():
+            check = _ruled(condition, cues, _all(condition, cues))
+        case SequenceCondition(steps=steps):
+            checks = [check_of(step.part, cues) for step in steps]
+            check = _ruled(condition, cues, partial(_sequence, condition, checks))
+        case AbsentCondition():
+            check = partial(_absent, condition)
+        case FactsCondition():
+            check = _facts(condition)
+        case FindingsCondition():
+            check = partial(_gravest, condition)
+    return check
 
 
-def _cue(condition: CueCondition, scene: Scene) -> tuple[Hit, ...]:
-    return scene.hearing.hits(scene.hearing.pack.cues[condition.name])
+def _words(condition: WordsCondition) -> Check:
+    key = condition.key
+
+    def check(scene: Scene) -> tuple[Hit, ...]:
+        hearing = scene.hearing
+        return hearing.hits(condition) if key in hearing.set_off else ()
+
+    return check
 
 
-def _not(condition: NotCondition, scene: Scene) -> tuple[Hit, ...]:
-    return () if holds(condition.part, scene) else (Hit((-1, 0)),)
+def _not(part: Check) -> Check:
+    return lambda scene: () if part(scene) else (Hit((-1, 0)),)
 
 
-def _any(condition: AnyCondition, scene: Scene) -> tuple[Hit, ...]:
-    found: tuple[Hit, ...] = ()
-    for part in condition.parts:
-        if hits := _HOLDS[type(part)](part, scene):
-            found += hits
-    return found
+def _any(checks: Sequence[Check]) -> Check:
+    return lambda scene: tuple([hit for check in checks for hit in check(scene)])
+
+
+def _ruled(condition: Condition, cues: Mapping[str, WordsCondition], check: Check) -> Check:
+    """The check, for contacts that have the words without which the condition does not hold."""
+    possible = ways(condition, cues)
+    if possible is None:
+        return check
+    return lambda scene: check(scene) if scene.hearing.may_hold(possible) else ()
 
 
 Ways = tuple[frozenset[int], ...] | None
@@ -89,6 +122,8 @@ def ways(condition: Condition, cues: Mapping[str, WordsCondition]) -> Ways:
             found = (frozenset({cues[name].key}),)
         case RepeatedCondition(part=part):
             found = ways(part, cues)
+        case FactsCondition(name=name, arguments=arguments):
+            found = _spoken(HEARD.get(name, ()), arguments, cues)
         case AllCondition(parts=members):
             found = _together(condition, members, cues)
         case SequenceCondition(steps=steps):
@@ -99,6 +134,18 @@ def ways(condition: Condition, cues: Mapping[str, WordsCondition]) -> Ways:
             if None not in each:
                 found = tuple(dict.fromkeys(keys for some in each for keys in some or ()))
     return found
+
+
+def _spoken(
+    groups: Sequence[Sequence[str]],
+    arguments: Mapping[str, Any],
+    cues: Mapping[str, WordsCondition],
+) -> Ways:
+    """The ways of facts that need the cues of one of these groups; none where a cue is unknown."""
+    named = [[str(arguments.get(name, name)) for name in group] for group in groups]
+    if not named or any(name not in cues for group in named for name in group):
+        return None
+    return tuple(frozenset(cues[name].key for name in group) for group in named)
 
 
 def _together(
@@ -113,36 +160,66 @@ def _together(
     return tuple(frozenset().union(*keys) for keys in itertools.product(*found))
 
 
+class Item(NamedTuple):
+    """What may hold of a rule by itself: one of several parts of it, or all of it.
+
+    `keys` are those of all `words` conditions that it asks for.
+    """
+
+    rule: Rule
+    check: Check
+    keys: frozenset[int]
+
+
 class Agenda:
-    """Rules in their order, of which only those that may hold are to be asked."""
+    """Rules in their order, of which only those parts that may hold are to be asked."""
 
     def __init__(self, rules: Sequence[Rule], cues: Mapping[str, WordsCondition]) -> None:
-        self._rules = tuple(rules)
+        self._items: list[Item] = []
         self._always: list[int] = []
         self._by_key: dict[int, list[tuple[int, frozenset[int]]]] = {}
-        for n, rule in enumerate(rules):
-            possible = ways(rule.when, cues)
-            if possible is None:
-                self._always.append(n)
-            for keys in possible or ():
-                self._by_key.setdefault(min(keys), []).append((n, keys))
+        for rule in rules:
+            when = rule.when
+            for part in when.parts if isinstance(when, AnyCondition) else (when,):
+                self._add(rule, part, cues)
 
-    def of(self, set_off: AbstractSet[int]) -> list[Rule]:
-        """The rules that may hold where these `words` conditions have matches, if any have."""
-        found = set(self._always)
-        for key in set_off & self._by_key.keys():
-            found.update([n for n, keys in self._by_key[key] if keys <= set_off])
-        return [self._rules[n] for n in sorted(found)]
+    def _add(self, rule: Rule, part: Condition, cues: Mapping[str, WordsCondition]) -> None:
+        number, possible = len(self._items), ways(part, cues)
+        self._items.append(Item(rule, check_of(part, cues), _keys(part, cues)))
+        if possible is None:
+            self._always.append(number)
+        for keys in possible or ():
+            self._by_key.setdefault(min(keys), []).append((number, keys))
+
+    def of(self, set_off: AbstractSet[int]) -> list[tuple[Rule, list[Item]]]:
+        """Rules and what may hold of them where these `words` conditions have matches, if any."""
+        numbers = set(self._always)
+        by_key = self._by_key
+        for key in set_off:
+            for number, keys in by_key.get(key, ()):
+                if keys <= set_off:
+                    numbers.add(number)
+        found: list[tuple[Rule, list[Item]]] = []
+        last = None
+        for number in sorted(numbers):
+            item = self._items[number]
+            if item.rule is last:
+                found[-1][1].append(item)
+            else:
+                last = item.rule
+                found.append((last, [item]))
+        return found
 
 
-def _is_ruled_out(condition: Condition, scene: Scene) -> bool:
-    """Whether words are missing without which the condition does not hold."""
-    pack = scene.hearing.pack
-    known: dict[int, Ways] = pack.memory.setdefault("ways", {})
-    if id(condition) not in known:
-        known[id(condition)] = ways(condition, pack.cues)
-    possible = known[id(condition)]
-    return possible is not None and not scene.hearing.may_hold(possible)
+def _keys(condition: Condition, cues: Mapping[str, WordsCondition]) -> frozenset[int]:
+    """The keys of all `words` conditions in a condition."""
+    found = set()
+    for part in parts(condition):
+        if isinstance(part, WordsCondition):
+            found.add(part.key)
+        elif isinstance(part, CueCondition):
+            found.add(cues[part.name].key)
+    return frozenset(found)
 
 
 def _gravest(condition: FindingsCondition, scene: Scene) -> tuple[Hit, ...]:
@@ -171,7 +248,7 @@ def _gravest(condition: FindingsCondition, scene: Scene) -> tuple[Hit, ...]:
         Hit(
             (0, top.char_start or 0),
             span,
-            {"rules": ", ".join(rules)},
+            facts={"rules": ", ".join(rules)},
             disposition=top.disposition,
             severity=top.severity,
             confidence=top.confidence,
@@ -190,28 +267,33 @@ def _gravity(finding: Finding) -> tuple[int, int, float, str, int]:
     )
 
 
-def _facts(condition: FactsCondition, scene: Scene) -> tuple[Hit, ...]:
-    found: list[Hit] = []
-    scene.context.arguments = condition.arguments
-    for result in FACTS[condition.name](scene.context):
-        if result.unknown is not None:
-            scene.unknown.append(result.unknown)
-            continue
-        span = result.at
-        order = (span.turn, span.char_start) if span else (-1, 0)
-        found.append(
-            Hit(
-                order,
-                span,
-                result.facts,
-                result.missing or "",
-                result.missing or "",
-                result.disposition,
-                result.severity,
-                span.confidence if span else 1.0,
-            )
-        )
-    return tuple(found)
+def _facts(condition: FactsCondition) -> Check:
+    ask, arguments = FACTS[condition.name], condition.arguments
+
+    def check(scene: Scene) -> tuple[Hit, ...]:
+        scene.context.arguments = arguments
+        found = [hit for fact in ask(scene.context) if (hit := _stated(fact, scene)) is not None]
+        return tuple(found) if found else ()
+
+    return check
+
+
+def _stated(fact: FactHit, scene: Scene) -> Hit | None:
+    """The hit of a fact; one that cannot be decided is noted instead."""
+    if fact.unknown is not None:
+        scene.unknown.append(fact.unknown)
+        return None
+    span, missing = fact.at, fact.missing or ""
+    return Hit(
+        (span.turn, span.char_start) if span else (-1, 0),
+        span,
+        facts=fact.facts,
+        missing=missing,
+        missing_zh=missing,
+        disposition=fact.disposition,
+        severity=fact.severity,
+        confidence=span.confidence if span else 1.0,
+    )
 
 
 def _near(one: Hit, other: Hit, within: Within | None) -> bool:
@@ -230,28 +312,34 @@ def _seconds_apart(one: Hit, other: Hit) -> float:
     return max(0.0, started - ended)
 
 
-def _all(condition: AllCondition, scene: Scene) -> tuple[Hit, ...]:
+def _all(condition: AllCondition, cues: Mapping[str, WordsCondition]) -> Check:
     """Facts are asked first: they cost less than words, and mostly do not hold."""
-    if _is_ruled_out(condition, scene):
-        return ()
-    held: dict[int, tuple[Hit, ...]] = {}
-    before = len(scene.unknown)
-    for n, part in enumerate(condition.parts):
-        if isinstance(part, FactsCondition):
-            held[n] = holds(part, scene)
+    members = condition.parts
+    first = check_of(members[0], cues)
+    facts = [(n, check_of(p, cues)) for n, p in enumerate(members) if isinstance(p, FactsCondition)]
+    rest = [
+        (n, check_of(_bare(part), cues), not isinstance(part, NotCondition))
+        for n, part in enumerate(members[1:], start=1)
+    ]
+
+    def check(scene: Scene) -> tuple[Hit, ...]:
+        held: dict[int, tuple[Hit, ...]] = {}
+        before = len(scene.unknown)
+        for n, fact in facts:
+            held[n] = fact(scene)
             if not held[n] and len(scene.unknown) == before:
                 return ()
-    hits = held[0] if 0 in held else holds(condition.parts[0], scene)
-    if not hits and 0 not in held:
-        del scene.unknown[before:]
-    for n, part in enumerate(condition.parts[1:], start=1):
-        if not hits:
-            break
-        company = held[n] if n in held else holds(_bare(part), scene)
-        hits = _accompanied(
-            hits, company, condition.scope, wanted=not isinstance(part, NotCondition)
-        )
-    return hits
+        hits = held[0] if 0 in held else first(scene)
+        if not hits and 0 not in held:
+            del scene.unknown[before:]
+        for n, part, wanted in rest:
+            if not hits:
+                break
+            company = held[n] if n in held else part(scene)
+            hits = _accompanied(hits, company, condition.scope, wanted=wanted)
+        return hits
+
+    return check
 
 
 def _bare(part: Condition) -> Condition:
@@ -266,25 +354,10 @@ def _accompanied(
     for hit in hits:
         near = next((other for other in company if _near(hit, other, scope)), None)
         if wanted and near is not None:
-            kept.append(_merged(hit, near))
+            kept.append(hit.beside(near))
         elif not wanted and near is None:
             kept.append(hit)
     return tuple(kept)
-
-
-def _merged(hit: Hit, other: Hit) -> Hit:
-    """The hit with the facts, and the milder judgement, of its company."""
-    facts = {**(hit.facts or {}), **(other.facts or {})}
-    return replace(
-        hit,
-        facts=facts or None,
-        missing=hit.missing or other.missing,
-        missing_zh=hit.missing_zh or other.missing_zh,
-        disposition=hit.disposition
-        or (other.disposition if other.turn < 0 or other.facts else None),
-        severity=hit.severity or (other.severity if other.facts else None),
-        confidence=hit.confidence * (other.confidence if hit.span is None else 1.0),
-    )
 
 
 def _follows(before: Hit, after: Hit, within: Within | None) -> bool:
@@ -295,13 +368,13 @@ def _follows(before: Hit, after: Hit, within: Within | None) -> bool:
     return _near(before, after, within)
 
 
-def _sequence(condition: SequenceCondition, scene: Scene) -> tuple[Hit, ...]:
-    if _is_ruled_out(condition, scene):
-        return ()
+def _sequence(
+    condition: SequenceCondition, checks: Sequence[Check], scene: Scene
+) -> tuple[Hit, ...]:
     steps = condition.steps
     found: dict[int, tuple[Hit, ...]] = {}
     for n, step in sorted(enumerate(steps), key=lambda pair: pair[1].negative):
-        found[n] = holds(step.part, scene)
+        found[n] = checks[n](scene)
         if not found[n] and not step.negative:
             return ()
     chains: list[dict[int, Hit]] = [{}]
@@ -326,7 +399,7 @@ def _sequence(condition: SequenceCondition, scene: Scene) -> tuple[Hit, ...]:
             carrier = chain[condition.carrier]
             for n in sorted(chain):
                 if n != condition.carrier and chain[n].facts:
-                    carrier = _merged(carrier, chain[n])
+                    carrier = carrier.beside(chain[n])
             carried.append(carrier)
     return _distinct(carried)
 
@@ -342,8 +415,8 @@ def _intrudes(n: int, chain: dict[int, Hit], hits: tuple[Hit, ...], within: With
     )
 
 
-def _repeated(condition: RepeatedCondition, scene: Scene) -> tuple[Hit, ...]:
-    hits = sorted(holds(condition.part, scene), key=lambda hit: hit.order)
+def _repeated(condition: RepeatedCondition, part: Check, scene: Scene) -> tuple[Hit, ...]:
+    hits = sorted(part(scene), key=lambda hit: hit.order)
     back = condition.times - 1
     close = partial(_near, within=condition.within)
     return tuple(hit for n, hit in enumerate(hits) if n >= back and close(hits[n - back], hit))
@@ -369,17 +442,3 @@ def _distinct(hits: list[Hit]) -> tuple[Hit, ...]:
     """The hits in order, each place once."""
     by_place = {(hit.order, hit.span): hit for hit in reversed(hits)}
     return tuple(sorted(by_place.values(), key=lambda hit: hit.order))
-
-
-_HOLDS: dict[type[Condition], Callable[[Any, Scene], tuple[Hit, ...]]] = {
-    WordsCondition: _words,
-    CueCondition: _cue,
-    NotCondition: _not,
-    AnyCondition: _any,
-    AllCondition: _all,
-    SequenceCondition: _sequence,
-    RepeatedCondition: _repeated,
-    AbsentCondition: _absent,
-    FactsCondition: _facts,
-    FindingsCondition: _gravest,
-}

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from rules.citation import may_cite
-from rules.compose import Agenda, Scene, holds
+from rules.compose import Agenda, Scene
 from rules.context import ContactContext, Span
 from rules.document import Voice
 from rules.events import Case, Channel, Interaction, Mode, Speaker
@@ -149,12 +149,16 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
         ledger.history, contact, index, case, {}, {}, words=ledger, memory=ledger.memory
     )
     scene = Scene(hearing, context, unknown, found)
-    for rule in _rules_about(ledger.pack, interaction).of(hearing.set_off):
+    asked = _rules_about(ledger.pack, interaction).of(hearing.set_off)
+    for rule, items in asked:
         values = ledger.parameters[rule.id]
         if not _binds(rule, day) or values.get("enabled") is False:
             continue
         context.parameters = values
-        if hits := holds(rule.when, scene):
+        hits: list[Hit] = []
+        for item in items:
+            hits += item.check(scene)
+        if hits:
             found += _findings(rule, hits, values, hearing)
     found += _suggested(ledger.pack, hearing, suggestions.get(contact.key, ()), found, day)
     found = settled(
@@ -162,7 +166,9 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
         interaction,
         (version.case for version in ledger.history.versions),
         missing=_unsaid(ledger.pack),
-        words=hearing.words,
+        words=lambda: hearing.words(
+            key for _, items in asked for item in items for key in item.keys
+        ),
     )
     found.sort(key=_place)
     outcome, reasons = _outcome(ledger.pack, contact, hearing, found, unknown)

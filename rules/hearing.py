@@ -1,10 +1,10 @@
 """What the patterns of a pack find in one contact, searched once, after the guards."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from rules.context import Span
 from rules.document import Document, Voice
@@ -28,24 +28,87 @@ _FAILING = frozenset({None, Disposition.VIOLATION})
 """What a pattern may say of itself and still fail a contact."""
 
 
-@dataclass(slots=True)
+class Heard(NamedTuple):
+    """A match where it was heard."""
+
+    document: Document
+    voice: Voice
+    match: Match
+
+    def span(self) -> Span:
+        """The span of the match; one by sound quotes what was meant."""
+        match = self.match
+        found = self.document.span(self.voice, match.start, match.end)
+        if not match.exact:
+            found.quote, found.match, found.confidence = match.quote, "phonetic", certainty(match)
+        return found
+
+
 class Hit:
     """A place or a fact where a condition holds; `order` sorts hits by time inside a contact."""
 
-    order: tuple[int, int]
-    span: Span | None = None
-    facts: Mapping[str, Any] | None = None
-    missing: str = ""
-    missing_zh: str = ""
-    disposition: Disposition | None = None
-    severity: Severity | None = None
-    confidence: float = 1.0
-    guards: int = 0
+    __slots__ = (
+        "_heard",
+        "_span",
+        "confidence",
+        "disposition",
+        "facts",
+        "missing",
+        "missing_zh",
+        "order",
+        "severity",
+    )
+
+    def __init__(
+        self,
+        order: tuple[int, int],
+        at: Span | Heard | None = None,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        missing: str = "",
+        missing_zh: str = "",
+        disposition: Disposition | None = None,
+        severity: Severity | None = None,
+        confidence: float = 1.0,
+    ) -> None:
+        self.order, self.facts, self.confidence = order, facts, confidence
+        self.missing, self.missing_zh = missing, missing_zh
+        self.disposition, self.severity = disposition, severity
+        self._heard = at if isinstance(at, Heard) else None
+        self._span = None if isinstance(at, Heard) else at
+
+    @property
+    def span(self) -> Span | None:
+        """The place in the words, if it has one."""
+        if self._span is None and self._heard is not None:
+            self._span = self._heard.span()
+        return self._span
+
+    @property
+    def match(self) -> Match | None:
+        """The match that it stands on, if it does."""
+        return None if self._heard is None else self._heard.match
 
     @property
     def turn(self) -> int:
         """The turn it lies in; -1 for facts."""
         return self.order[0]
+
+    def beside(self, other: "Hit") -> "Hit":
+        """This hit with the facts, and the milder judgement, of its company."""
+        facts = {**(self.facts or {}), **(other.facts or {})}
+        bare = self._heard is None and self._span is None
+        return Hit(
+            self.order,
+            self._heard or self._span,
+            facts=facts or None,
+            missing=self.missing or other.missing,
+            missing_zh=self.missing_zh or other.missing_zh,
+            disposition=self.disposition
+            or (other.disposition if other.turn < 0 or other.facts else None),
+            severity=self.severity or (other.severity if other.facts else None),
+            confidence=self.confidence * (other.confidence if bare else 1.0),
+        )
 
 
 _order = attrgetter("order")
@@ -82,7 +145,6 @@ class Hearing:
         self._scans: dict[Voice, Scan | None] = {}
         self._hits: dict[int, tuple[Hit, ...]] = {}
         self._idioms: dict[Voice, tuple[tuple[int, int], ...]] = {}
-        self._words: set[tuple[Voice, int, int, str]] = set()
 
     def _scan(self, voice: Voice) -> Scan | None:
         """What the automata set off in the words of a voice; None where it says nothing."""
@@ -150,8 +212,7 @@ class Hearing:
                 if not self._applies(condition, entry, match):
                     continue
                 name, why = self._objection(condition, entry, match) or (None, "")
-                span = self._hit(condition, entry, match).span
-                assert span is not None
+                span = Heard(self.document, condition.voice, match).span()
                 found.append(Candidate(key, entry, match, condition.voice, span, name, why))
         return found
 
@@ -200,23 +261,18 @@ class Hearing:
         return self._idioms[voice]
 
     def _hit(self, condition: WordsCondition, entry: Entry, match: Match) -> Hit:
-        side = self.document.side(condition.voice)
-        span = self.document.span(condition.voice, match.start, match.end)
-        sure = certainty(match)
-        self._words.update((condition.voice, *word) for word in match.words)
-        if not match.exact:
-            span.quote, span.match, span.confidence = match.quote, "phonetic", sure  # nobody else's
+        document, voice = self.document, condition.voice
+        piece, _, _ = document.side(voice).raw_span(match.start, match.end)
         disposition = entry.disposition
-        softening = not entry.guards.isdisjoint(SOFTENING) and disposition in _FAILING
+        softening = disposition in _FAILING and not entry.guards.isdisjoint(SOFTENING)
         if softening and is_softened(self._place(condition, match), entry.guards):
             disposition = Disposition.REVIEW
         return Hit(
-            order=(span.turn, match.start),
-            span=span,
+            (piece.turn, match.start),
+            Heard(document, voice, match),
             disposition=disposition,
             severity=entry.severity,
-            confidence=sure * entry.confidence,
-            guards=len(entry.guards) if side.pieces else 0,
+            confidence=certainty(match) * entry.confidence,
         )
 
     def said(self, cue: str) -> tuple[Span, ...]:
@@ -262,16 +318,19 @@ class Hearing:
         """Whether what was said is written down badly."""
         return self.oddity > GARBLED
 
-    def words(self) -> Iterator[tuple[int, int, int, str]]:
+    def words(self, keys: Iterable[int]) -> Iterator[tuple[int, int, int, str]]:
         """Segment, first and last character (exclusive) of each word of each hit, and the word.
 
-        In no order; of what was said, not of the notes of a visit.
+        In no order; of what was said, not of the notes of a visit; of all that was asked for so
+        far, and of the `words` conditions of these keys.
         """
-        for voice, start, end, word in self._words:
-            if voice is Voice.LOG:
-                continue
-            span = self.document.span(voice, start, end)
-            yield span.segment, span.char_start, span.char_end, word
+        conditions = self.pack.conditions
+        for key in {*self._hits, *(self.set_off & frozenset(keys))}:
+            voice = conditions[key].voice
+            for hit in self.hits(conditions[key]) if voice is not Voice.LOG else ():
+                for start, end, word in hit.match.words if hit.match else ():
+                    span = self.document.span(voice, start, end)
+                    yield span.segment, span.char_start, span.char_end, word
 
     def silent(self, voice: Voice, turns: int | None) -> bool:
         """Whether nothing that can be judged was said by this voice in its first turns."""

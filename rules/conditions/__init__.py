@@ -1,5 +1,7 @@
 """The fact conditions that packs may name: `facts: <name>` calls `FACTS[name]`."""
 
+from collections.abc import Mapping
+
 from rules.conditions import (
     answers,
     charges,
@@ -66,3 +68,14 @@ FACTS: dict[str, FactCondition] = {
         answers.robot_not_named,
     )
 }
+
+HEARD: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "complaint_not_taken_up": (("conduct_complaint", "misconduct_told"),),
+    "refused_repeatedly": (("asks_for_terms", "refuses_terms"),),
+    "debt_before_identity": (("debt_named",),),
+    "charges_answered_wrongly": (("charges",), ("sum",)),
+}
+"""Facts that hold only where all cues of one of these groups are heard in the contact.
+
+A name that the rule's `with` gives a value stands for the cue of that value.
+"""

@@ -23,6 +23,8 @@ from rules.rule import (
 
 ONE, TWO, THREE = (WordsCondition(key, Voice.COLLECTOR, ()) for key in (1, 2, 3))
 FACTS = FactsCondition("recording_missing")
+REFUSED = FactsCondition("refused_repeatedly")
+CUES = {"three": THREE, "asks_for_terms": THREE, "refuses_terms": ONE}
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,14 @@ FACTS = FactsCondition("recording_missing")
             AllCondition((ONE, FACTS, TWO)), [{1}], id="facts may be open though words are missing"
         ),
         pytest.param(AllCondition((FACTS, ONE)), None, id="facts first"),
+        pytest.param(REFUSED, [{1, 3}], id="facts that are heard in the words of cues"),
+        pytest.param(
+            FactsCondition(
+                "charges_answered_wrongly", {"charges": "three", "sum": "refuses_terms"}
+            ),
+            [{1}, {3}],
+            id="facts that are told which cues",
+        ),
         pytest.param(
             SequenceCondition((Step(ONE), Step(TWO, negative=True), Step(THREE)), 2),
             [{1, 3}],
@@ -52,7 +62,7 @@ FACTS = FactsCondition("recording_missing")
 def test_a_condition_may_hold_in_these_ways_alone(
     condition: Condition, wanted: list[set[int]] | None
 ) -> None:
-    found = ways(condition, {"three": THREE})
+    found = ways(condition, CUES)
 
     assert (found if found is None else sorted(map(set, found), key=sorted)) == wanted
 
@@ -72,16 +82,16 @@ def test_rules_whose_words_are_missing_are_not_asked_and_the_others_keep_their_o
     both = AllCondition((ONE, TWO))
     conditions: tuple[Condition, ...] = (
         both,
-        FactsCondition("x"),
+        FACTS,
         AnyCondition((TWO, both)),
         THREE,
     )
     agenda = Agenda([_rule(f"R{n}", when) for n, when in enumerate(conditions)], {})
 
     def asked(*keys: int) -> list[str]:
-        return [one.id for one in agenda.of(frozenset(keys))]
+        return [f"{one.id}:{len(items)}" for one, items in agenda.of(frozenset(keys))]
 
-    assert asked() == ["R1"]
-    assert asked(1) == ["R1"]
-    assert asked(2) == ["R1", "R2"]
-    assert asked(3, 1, 2) == ["R0", "R1", "R2", "R3"]
+    assert asked() == ["R1:1"]
+    assert asked(1) == ["R1:1"]
+    assert asked(2) == ["R1:1", "R2:1"]
+    assert asked(3, 1, 2) == ["R0:1", "R1:1", "R2:2", "R3:1"]
