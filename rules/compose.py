@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -78,13 +79,7 @@ def check_of(condition: Condition, cues: Mapping[str, WordsCondition]) -> Check:
 
 
 def _words(condition: WordsCondition) -> Check:
-    key = condition.key
-
-    def check(scene: Scene) -> tuple[Hit, ...]:
-        hearing = scene.hearing
-        return hearing.hits(condition) if key in hearing.set_off else ()
-
-    return check
+    return lambda scene: scene.hearing.hits(condition)
 
 
 def _not(part: Check) -> Check:
@@ -160,6 +155,10 @@ def _together(
     return tuple(frozenset().union(*keys) for keys in itertools.product(*found))
 
 
+MAX_DAYS = 1024
+"""Days of which it is kept what binds on them."""
+
+
 class Item(NamedTuple):
     """What may hold of a rule by itself: one of several parts of it, or all of it.
 
@@ -178,6 +177,7 @@ class Agenda:
         self._items: list[Item] = []
         self._always: list[int] = []
         self._by_key: dict[int, list[tuple[int, frozenset[int]]]] = {}
+        self._bound: dict[date, frozenset[int]] = {}
         for rule in rules:
             when = rule.when
             for part in when.parts if isinstance(when, AnyCondition) else (when,):
@@ -191,8 +191,8 @@ class Agenda:
         for keys in possible or ():
             self._by_key.setdefault(min(keys), []).append((number, keys))
 
-    def of(self, set_off: AbstractSet[int]) -> list[tuple[Rule, list[Item]]]:
-        """Rules and what may hold of them where these `words` conditions have matches, if any."""
+    def of(self, set_off: AbstractSet[int], day: date) -> list[tuple[Rule, list[Item]]]:
+        """The rules of a day, and what may hold of each where these `words` conditions may."""
         numbers = set(self._always)
         by_key = self._by_key
         for key in set_off:
@@ -201,14 +201,23 @@ class Agenda:
                     numbers.add(number)
         found: list[tuple[Rule, list[Item]]] = []
         last = None
-        for number in sorted(numbers):
+        for number in sorted(numbers & self._bound_on(day)):
             item = self._items[number]
-            if item.rule is last:
+            if item[0] is last:
                 found[-1][1].append(item)
             else:
-                last = item.rule
+                last = item[0]
                 found.append((last, [item]))
         return found
+
+    def _bound_on(self, day: date) -> frozenset[int]:
+        """The numbers of what is in force on that day."""
+        if day not in self._bound:
+            if len(self._bound) == MAX_DAYS:
+                self._bound.clear()
+            items = enumerate(self._items)
+            self._bound[day] = frozenset(n for n, item in items if item.rule.binds(day))
+        return self._bound[day]
 
 
 def _keys(condition: Condition, cues: Mapping[str, WordsCondition]) -> frozenset[int]:
@@ -272,8 +281,11 @@ def _facts(condition: FactsCondition) -> Check:
 
     def check(scene: Scene) -> tuple[Hit, ...]:
         scene.context.arguments = arguments
-        found = [hit for fact in ask(scene.context) if (hit := _stated(fact, scene)) is not None]
-        return tuple(found) if found else ()
+        found: tuple[Hit, ...] = ()
+        for fact in ask(scene.context):
+            if (hit := _stated(fact, scene)) is not None:
+                found += (hit,)
+        return found
 
     return check
 

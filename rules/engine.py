@@ -10,7 +10,7 @@ from rules.citation import may_cite
 from rules.compose import Agenda, Scene
 from rules.context import ContactContext, Span
 from rules.document import Voice
-from rules.events import Case, Channel, Interaction, Mode, Speaker
+from rules.events import Case, Channel, Interaction, Mode, Segment, Speaker
 from rules.flaws import flaws_of, talked
 from rules.hearing import SURE_ROLE, Candidate, Hearing, Hit, is_unsure, overlap
 from rules.legible import PLAIN, SHAKY, misheard_before
@@ -149,10 +149,10 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
         ledger.history, contact, index, case, {}, {}, words=ledger, memory=ledger.memory
     )
     scene = Scene(hearing, context, unknown, found)
-    asked = _rules_about(ledger.pack, interaction).of(hearing.set_off)
+    asked = _rules_about(ledger.pack, interaction).of(hearing.set_off, day)
     for rule, items in asked:
         values = ledger.parameters[rule.id]
-        if not _binds(rule, day) or values.get("enabled") is False:
+        if values.get("enabled") is False:
             continue
         context.parameters = values
         hits: list[Hit] = []
@@ -189,16 +189,18 @@ def _cited(pack: Pack, found: Sequence[Finding], day: date, case: Case | None) -
     kept = []
     for finding in found:
         articles = tuple(
-            cite for cite in finding.articles if may_cite(pack.articles[cite], day, case)
+            [cite for cite in finding.articles if may_cite(pack.articles[cite], day, case)]
         )
-        if articles:
+        if articles == finding.articles:
+            kept.append(finding)
+        elif articles:
             kept.append(replace(finding, articles=articles))
     return kept
 
 
 def applies(rule: Rule, interaction: Interaction, day: date) -> bool:
     """Whether the rule is in force on that day and about such a contact."""
-    return _is_about(rule, interaction) and _binds(rule, day)
+    return _is_about(rule, interaction) and rule.binds(day)
 
 
 def _is_about(rule: Rule, interaction: Interaction) -> bool:
@@ -208,12 +210,6 @@ def _is_about(rule: Rule, interaction: Interaction) -> bool:
         and (not rule.modes or interaction.mode.value in rule.modes)
         and (not rule.directions or interaction.direction in rule.directions)
         and (not rule.outcomes or interaction.outcome.value in rule.outcomes)
-    )
-
-
-def _binds(rule: Rule, day: date) -> bool:
-    return (rule.effective_from is None or rule.effective_from <= day) and (
-        rule.effective_to is None or day <= rule.effective_to
     )
 
 
@@ -376,9 +372,19 @@ def _missing_evidence(pack: Pack, contact: Contact, hearing: Hearing) -> Iterabl
     if audio.untrusted_share > pack.untrusted_limit:
         yield "speech_not_trusted"
     yield from flaws_of(interaction, audio)
-    speakers = {segment.speaker for segment in hearing.document.segments if segment.text.strip()}
-    if has_talk and speakers and speakers == {Speaker.UNKNOWN}:
+    if has_talk and _nobody_is_known(hearing.document.segments):
         yield "speakers_unknown"
+
+
+def _nobody_is_known(segments: Sequence[Segment]) -> bool:
+    """Whether there are words, and nobody knows of any of them who said them."""
+    anything = False
+    for segment in segments:
+        if segment.text.strip():
+            if segment.speaker is not Speaker.UNKNOWN:
+                return False
+            anything = True
+    return anything
 
 
 def _unheard(interaction: Interaction, audio: Audio) -> bool:

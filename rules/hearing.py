@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from rules.context import Span
 from rules.document import Document, Voice
@@ -20,6 +20,7 @@ from rules.rule import Entry, Pack, WordsCondition
 SURE_ROLE = 0.8
 """Speaker labels less sure than this can only ask for a review."""
 
+VOICES = tuple(Voice)
 SHORT_WORD = 2
 UNLESS_REACH = 12
 
@@ -28,20 +29,17 @@ _FAILING = frozenset({None, Disposition.VIOLATION})
 """What a pattern may say of itself and still fail a contact."""
 
 
-class Heard(NamedTuple):
-    """A match where it was heard."""
+Heard = tuple[Document, Voice, Match]
+"""A match where it was heard."""
 
-    document: Document
-    voice: Voice
-    match: Match
 
-    def span(self) -> Span:
-        """The span of the match; one by sound quotes what was meant."""
-        match = self.match
-        found = self.document.span(self.voice, match.start, match.end)
-        if not match.exact:
-            found.quote, found.match, found.confidence = match.quote, "phonetic", certainty(match)
-        return found
+def _span_of(heard: Heard) -> Span:
+    """The span of a match; one by sound quotes what was meant."""
+    document, voice, match = heard
+    found = document.span(voice, match.start, match.end)
+    if not match.exact:
+        found.quote, found.match, found.confidence = match.quote, "phonetic", certainty(match)
+    return found
 
 
 class Hit:
@@ -62,7 +60,8 @@ class Hit:
     def __init__(
         self,
         order: tuple[int, int],
-        at: Span | Heard | None = None,
+        span: Span | None = None,
+        heard: Heard | None = None,
         *,
         facts: Mapping[str, Any] | None = None,
         missing: str = "",
@@ -74,20 +73,19 @@ class Hit:
         self.order, self.facts, self.confidence = order, facts, confidence
         self.missing, self.missing_zh = missing, missing_zh
         self.disposition, self.severity = disposition, severity
-        self._heard = at if isinstance(at, Heard) else None
-        self._span = None if isinstance(at, Heard) else at
+        self._span, self._heard = span, heard
 
     @property
     def span(self) -> Span | None:
         """The place in the words, if it has one."""
         if self._span is None and self._heard is not None:
-            self._span = self._heard.span()
+            self._span = _span_of(self._heard)
         return self._span
 
     @property
     def match(self) -> Match | None:
         """The match that it stands on, if it does."""
-        return None if self._heard is None else self._heard.match
+        return None if self._heard is None else self._heard[2]
 
     @property
     def turn(self) -> int:
@@ -100,7 +98,8 @@ class Hit:
         bare = self._heard is None and self._span is None
         return Hit(
             self.order,
-            self._heard or self._span,
+            self._span,
+            self._heard,
             facts=facts or None,
             missing=self.missing or other.missing,
             missing_zh=self.missing_zh or other.missing_zh,
@@ -135,144 +134,139 @@ def certainty(match: Match) -> float:
     return max(0.3, 0.95 - 0.8 * match.cost / syllables - (0.1 if syllables <= SHORT_WORD else 0.0))
 
 
+class _Ear:
+    """What is heard of one voice: its words, what was found in them, its turns."""
+
+    __slots__ = ("_idioms", "_pack", "own", "scan", "side", "voice")
+
+    def __init__(self, pack: Pack, document: Document, voice: Voice) -> None:
+        self.voice, self.side, self.own = voice, document.side(voice), document.own_turns(voice)
+        self.scan: Scan = pack.matchers[voice].scan(self.side.field)
+        self._idioms: list[tuple[int, int]] | None = None
+        self._pack = pack
+
+    @property
+    def idioms(self) -> list[tuple[int, int]]:
+        """Where idioms of the pack stand."""
+        if self._idioms is None:
+            known = self._pack.idioms
+            found = known.find_overlapping(self.side.text) if known is not None else ()
+            self._idioms = [(start, end) for start, end, _ in found]
+        return self._idioms
+
+    def place(self, match: Match) -> Place:
+        """A match as guards look at it."""
+        words = [(start, end) for start, end, _ in match.words]
+        return Place(self.side, match.start, match.end, words, self.idioms, exact=match.exact)
+
+
 class Hearing:
     """The words of one contact."""
 
     def __init__(self, pack: Pack, contact: Contact) -> None:
         self.pack = pack
         self.contact = contact
-        self.document = Document(contact.interaction)
-        self._scans: dict[Voice, Scan | None] = {}
+        self.document = document = Document(contact.interaction)
+        self._role = contact.interaction.party.role.value
         self._hits: dict[int, tuple[Hit, ...]] = {}
-        self._idioms: dict[Voice, tuple[tuple[int, int], ...]] = {}
-
-    def _scan(self, voice: Voice) -> Scan | None:
-        """What the automata set off in the words of a voice; None where it says nothing."""
-        if voice not in self._scans:
-            found = None
-            if self.document.speaks(voice):
-                side = self.document.side(voice)
-                found = self.pack.matchers[voice].scan(side.field)
-            self._scans[voice] = found
-        return self._scans[voice]
-
-    @cached_property
-    def set_off(self) -> frozenset[int]:
+        self._ears = {
+            voice: _Ear(pack, document, voice) for voice in VOICES if document.speaks(voice)
+        }
+        self.set_off: frozenset[int] = frozenset().union(
+            *[ear.scan.set_off for ear in self._ears.values()]
+        )
         """The keys of the `words` conditions that may hold; no other one does."""
-        scans = filter(None, map(self._scan, Voice))
-        return frozenset(key for scan in scans for key in scan.set_off)
 
     def may_hold(self, possible: Sequence[frozenset[int]]) -> bool:
         """Whether all `words` conditions of one of these sets may hold."""
         return any(map(self.set_off.issuperset, possible))
 
-    def matches(self, condition: WordsCondition) -> list[Match]:
-        """All matches of a condition."""
-        scan = self._scan(condition.voice)
-        return [] if scan is None else scan.matches(condition.key)
-
     def hits(self, condition: WordsCondition) -> tuple[Hit, ...]:
         """The places where a `words` condition holds, in order."""
         key = condition.key
-        if key not in self.set_off:
-            return ()
         held = self._hits.get(key)
         if held is None:
-            matches = self.matches(condition)
-            held = self._hits[key] = self._judged(condition, matches) if matches else ()
+            held = ()
+            if key in self.set_off:
+                ear = self._ears[condition.voice]
+                if matches := ear.scan.matches(key):
+                    held = self._judged(condition, ear, matches)
+            self._hits[key] = held
         return held
 
-    def _judged(self, condition: WordsCondition, matches: Sequence[Match]) -> tuple[Hit, ...]:
+    def _judged(
+        self, condition: WordsCondition, ear: _Ear, matches: list[Match]
+    ) -> tuple[Hit, ...]:
         """The matches that count, the surest of overlapping ones; guards hear of no other."""
-        kept: list[Match] = []
+        kept: list[tuple[Entry, Match]] = []
         entries = condition.entries
-        ranked = matches
         if len(matches) > 1:
-            ranked = sorted(matches, key=lambda match: _rank(entries[match.pattern.entry], match))
-        for match in ranked:
-            start, end = match.start, match.end
-            if kept and any(start < other.end and other.start < end for other in kept):
+            matches = sorted(matches, key=partial(_rank, entries))
+        for match in matches:
+            if kept and _touches(match, kept):
                 continue
             entry = entries[match.pattern.entry]
             if (
-                self._applies(condition, entry, match)
-                and self._objection(condition, entry, match, by_cost=True) is None
+                self._applies(condition, entry, ear, match)
+                and self._objection(entry, ear, match, by_cost=True) is None
             ):
-                kept.append(match)
-        hits = [self._hit(condition, entries[match.pattern.entry], match) for match in kept]
-        hits.sort(key=_order)
+                kept.append((entry, match))
+        hits = [self._hit(entry, ear, match) for entry, match in kept]
+        if len(hits) > 1:
+            hits.sort(key=_order)
         return tuple(hits)
 
     def candidates(self) -> list[Candidate]:
         """Every match in the contact and which guard cleared it."""
         found = []
         for key, condition in sorted(self.pack.conditions.items()):
-            for match in self.matches(condition):
+            ear = self._ears.get(condition.voice)
+            for match in ear.scan.matches(key) if ear else ():
                 entry = condition.entries[match.pattern.entry]
-                if not self._applies(condition, entry, match):
+                if ear is None or not self._applies(condition, entry, ear, match):
                     continue
-                name, why = self._objection(condition, entry, match) or (None, "")
-                span = Heard(self.document, condition.voice, match).span()
+                name, why = self._objection(entry, ear, match) or (None, "")
+                span = _span_of((self.document, condition.voice, match))
                 found.append(Candidate(key, entry, match, condition.voice, span, name, why))
         return found
 
-    def _applies(self, condition: WordsCondition, entry: Entry, match: Match) -> bool:
-        if entry.parties and self.contact.interaction.party.role.value not in entry.parties:
+    def _applies(self, condition: WordsCondition, entry: Entry, ear: _Ear, match: Match) -> bool:
+        if entry.parties and self._role not in entry.parties:
             return False
         if condition.turns is None:
             return True
-        own = self.document.own_turns(condition.voice)[: condition.turns]
-        return self.document.side(condition.voice).piece_at(match.start).turn in own
+        return ear.side.piece_at(match.start).turn in ear.own[: condition.turns]
 
     def _objection(
-        self, condition: WordsCondition, entry: Entry, match: Match, *, by_cost: bool = False
+        self, entry: Entry, ear: _Ear, match: Match, *, by_cost: bool = False
     ) -> tuple[str, str] | None:
         """What has something against a match, and why; guards in the order of their cost or not."""
-        side = self.document.side(condition.voice)
         if entry.unless:
-            low, high = side.turn_span(match.start)
-            near = max(low - 1, match.start - UNLESS_REACH), min(high + 1, match.end + UNLESS_REACH)
+            side, start, end = ear.side, match.start, match.end
+            low, high = side.turn_span(start)
+            near = max(low - 1, start - UNLESS_REACH), min(high + 1, end + UNLESS_REACH)
             for key in entry.unless:
-                spot = match.start, match.end
-                found = self.pack.unless.cancelling(key, side.field, near, spot)
+                found = self.pack.unless.cancelling(key, side.field, near, (start, end))
                 if found is not None:
                     return "unless", found
         if not entry.guards:
             return None
-        return first_objection(self._place(condition, match), entry.guards, by_cost=by_cost)
+        return first_objection(ear.place(match), entry.guards, by_cost=by_cost)
 
-    def _place(self, condition: WordsCondition, match: Match) -> Place:
-        return Place(
-            self.document.side(condition.voice),
-            match.start,
-            match.end,
-            tuple([(start, end) for start, end, _ in match.words]),
-            self._idioms_of(condition.voice),
-            exact=match.exact,
-        )
-
-    def _idioms_of(self, voice: Voice) -> tuple[tuple[int, int], ...]:
-        if voice not in self._idioms:
-            found = []
-            if self.pack.idioms is not None:
-                text = self.document.side(voice).text
-                found = [(a, b) for a, b, _ in self.pack.idioms.find_overlapping(text)]
-            self._idioms[voice] = tuple(found)
-        return self._idioms[voice]
-
-    def _hit(self, condition: WordsCondition, entry: Entry, match: Match) -> Hit:
-        document, voice = self.document, condition.voice
-        piece, _, _ = document.side(voice).raw_span(match.start, match.end)
-        disposition = entry.disposition
-        softening = disposition in _FAILING and not entry.guards.isdisjoint(SOFTENING)
-        if softening and is_softened(self._place(condition, match), entry.guards):
+    def _hit(self, entry: Entry, ear: _Ear, match: Match) -> Hit:
+        disposition, start = entry.disposition, match.start
+        if (
+            disposition in _FAILING
+            and not entry.guards.isdisjoint(SOFTENING)
+            and is_softened(ear.place(match), entry.guards)
+        ):
             disposition = Disposition.REVIEW
         return Hit(
-            (piece.turn, match.start),
-            Heard(document, voice, match),
+            (ear.side.raw_span(start, match.end)[0].turn, start),
+            heard=(self.document, ear.voice, match),
             disposition=disposition,
             severity=entry.severity,
-            confidence=certainty(match) * entry.confidence,
+            confidence=entry.confidence if match.exact else certainty(match) * entry.confidence,
         )
 
     def said(self, cue: str) -> tuple[Span, ...]:
@@ -354,12 +348,19 @@ def is_unsure(segment: Segment) -> bool:
     return segment.speaker is Speaker.UNKNOWN or segment.role_score < SURE_ROLE
 
 
-def _rank(entry: Entry, match: Match) -> tuple[Any, ...]:
+def _rank(entries: Sequence[Entry], match: Match) -> tuple[Any, ...]:
     """Smaller is surer: what can stand as a violation, then certainty, length and severity."""
+    entry, start = entries[match.pattern.entry], match.start
     milder = entry.disposition not in _FAILING
     severity = -entry.severity.rank if entry.severity else 0
-    sure = -certainty(match) * entry.confidence
-    return (milder, sure, match.start - match.end, severity, match.start, match.pattern.entry)
+    sure = -entry.confidence if match.exact else -certainty(match) * entry.confidence
+    return (milder, sure, start - match.end, severity, start, match.pattern.entry)
+
+
+def _touches(match: Match, kept: Sequence[tuple[Entry, Match]]) -> bool:
+    """Whether a match overlaps one of those that count already."""
+    start, end = match.start, match.end
+    return any(start < other.end and other.start < end for _, other in kept)
 
 
 def overlap(one: Hit, other: Hit) -> bool:

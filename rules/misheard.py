@@ -43,6 +43,7 @@ _TALKED = frozenset(
 
 _YOUNG = frozenset(("花呗", "借呗", "微博", "抖音", "艾特", "失信榜", "拒执罪"))
 """Words that the dictionary does not know."""
+_IN_YOUNG = frozenset("".join(_YOUNG))
 
 _SURNAMES = frozenset(
     "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕苏卢蒋蔡贾丁魏薛叶阎余潘"
@@ -67,7 +68,7 @@ def misheard(text: str) -> tuple[tuple[int, bool], ...]:
     found: list[tuple[int, bool]] = []
     at = 0
     for n, token in enumerate(tokens):
-        if len(token) == 1 and _is_han(token) and token not in _KNOWN and not _is_said(text, at):
+        if len(token) == 1 and token not in _KNOWN and _is_han(token) and not _is_said(text, at):
             meant, word = _likeliest(token, tuple(_around(tokens, n)))
             if meant != token:
                 usual = word in _words() or _is_usual(
@@ -87,7 +88,10 @@ def _is_usual(before: str, meant: str, after: str) -> bool:
 
 def _is_said(text: str, at: int) -> bool:
     """Whether the character belongs to a word of today, or is said twice in a row."""
-    return text[at] in (text[at - 1 : at], text[at + 1 : at + 2]) or any(
+    char = text[at]
+    if char in (text[at - 1 : at], text[at + 1 : at + 2]):
+        return True
+    return char in _IN_YOUNG and any(
         text.startswith(word, start)
         for word in _YOUNG
         for start in range(max(0, at - len(word) + 1), at + 1)

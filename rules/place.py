@@ -1,7 +1,7 @@
 """A match and the words round it, as guards look at them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 
 from rules.document import Side
@@ -29,8 +29,8 @@ class Place:
         side: Side,
         start: int,
         end: int,
-        words: tuple[tuple[int, int], ...],
-        idioms: tuple[tuple[int, int], ...] = (),
+        words: Sequence[tuple[int, int]],
+        idioms: Sequence[tuple[int, int]] = (),
         *,
         exact: bool = True,
     ) -> None:

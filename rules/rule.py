@@ -221,6 +221,12 @@ class Rule:
     first_channel: str = "call"
     first_party: str = "debtor"
 
+    def binds(self, day: date) -> bool:
+        """Whether the rule is in force on that day."""
+        return (self.effective_from is None or self.effective_from <= day) and (
+            self.effective_to is None or day <= self.effective_to
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class NotChecked:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from rules.claims import Amount, amounts, chinese_number, claimed_totals, holds_figure
 from rules.conditions.entry import entry_of
-from rules.conditions.words import part_of, parts_of
+from rules.conditions.words import part_of, parts_of, span_of
 from rules.context import ContactContext, FactHit, Span
 from rules.model import Disposition
 
@@ -77,7 +77,7 @@ _SOON = 3
 
 def _answers(context: ContactContext, asked: list[Span]) -> Iterator[Span]:
     soon = {ask.turn + n for ask in asked for n in range(1, _SOON + 1)}
-    return (part.span() for part in parts_of(context) if part.turn in soon)
+    return (span_of(part) for part in parts_of(context) if part[1] in soon)
 
 
 def _wrong_figures(context: ContactContext, text: str, *, about_charges: bool) -> Iterator[_Wrong]:

@@ -2,29 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
 
 from rules.context import ContactContext, Span
 from rules.events import Segment, Speaker
 from rules.model import Contact, Disposition
 
+Part = tuple[int, int, str, Segment | None]
+"""A stretch of the collector's words: segment, turn, text; None for the body of a message."""
 
-class Part(NamedTuple):
-    """A stretch of the collector's words: a segment of speech, or the body of a message."""
 
-    segment: int
-    turn: int
-    text: str
-    spoken: Segment | None
-
-    def span(self) -> Span:
-        """All of it."""
-        text, spoken = self.text, self.spoken
-        found = Span(self.segment, 0, len(text), text, text, Speaker.COLLECTOR, self.turn)
-        if spoken is not None:
-            found.start, found.end = spoken.start, spoken.end
-            found.trusted, found.biased = spoken.trusted, spoken.biased
-        return found
+def span_of(part: Part) -> Span:
+    """All of a stretch."""
+    index, turn, text, spoken = part
+    found = Span(index, 0, len(text), text, text, Speaker.COLLECTOR, turn)
+    if spoken is not None:
+        found.start, found.end = spoken.start, spoken.end
+        found.trusted, found.biased = spoken.trusted, spoken.biased
+    return found
 
 
 def parts_of(context: ContactContext) -> list[Part]:
@@ -38,21 +32,22 @@ def parts_of(context: ContactContext) -> list[Part]:
 
 def spans_of(context: ContactContext) -> Iterator[Span]:
     """The same as spans."""
-    return (part.span() for part in parts_of(context))
+    return map(span_of, parts_of(context))
 
 
 def _parts(contact: Contact) -> list[Part]:
     interaction = contact.interaction
     if interaction.transcript is None:
         written = interaction.text is not None and interaction.direction == "outbound"
-        return [Part(0, 0, interaction.text or "", None)] if written else []
-    found, turn, last = [], -1, None
+        return [(0, 0, interaction.text or "", None)] if written else []
+    found: list[Part] = []
+    turn, last = -1, None
     for index, segment in enumerate(interaction.transcript):
         speaker = segment.speaker
         if speaker is not last:
             turn, last = turn + 1, speaker
         if speaker is Speaker.COLLECTOR:
-            found.append(Part(index, turn, segment.text, segment))
+            found.append((index, turn, segment.text, segment))
     return found
 
 
@@ -60,7 +55,7 @@ def _first(parts: list[Part], turns: int | None) -> list[Part]:
     """The words of the first turns, or all of them."""
     seen: set[int] = set()
     for n, part in enumerate(parts if turns is not None else ()):
-        seen.add(part.turn)
+        seen.add(part[1])
         if len(seen) > (turns or 0):
             return parts[:n]
     return parts
@@ -76,7 +71,7 @@ def opening(context: ContactContext, turns: int | None) -> str:
     """The collector's words of the first turns (all where None), one clause after the other."""
     key = f"opening:{context.index}:{turns}"
     if key not in context.memory:
-        context.memory[key] = "，".join([part.text for part in _first(parts_of(context), turns)])
+        context.memory[key] = "，".join([part[2] for part in _first(parts_of(context), turns)])
     found: str = context.memory[key]
     return found
 
@@ -84,8 +79,8 @@ def opening(context: ContactContext, turns: int | None) -> str:
 def heard_well(context: ContactContext, turns: int | None) -> bool:
     """Whether there are words in these turns, and all of them are to be relied on."""
     parts = _first(parts_of(context), turns)
-    for part in parts:
-        if part.spoken is not None and not part.spoken.trusted:
+    for _, _, _, spoken in parts:
+        if spoken is not None and not spoken.trusted:
             return False
     return bool(parts)
 

@@ -1,5 +1,7 @@
 """In which ways a condition may hold, so that one whose words are missing is never asked."""
 
+from datetime import date
+
 import pytest
 
 from rules import rule
@@ -89,7 +91,9 @@ def test_rules_whose_words_are_missing_are_not_asked_and_the_others_keep_their_o
     agenda = Agenda([_rule(f"R{n}", when) for n, when in enumerate(conditions)], {})
 
     def asked(*keys: int) -> list[str]:
-        return [f"{one.id}:{len(items)}" for one, items in agenda.of(frozenset(keys))]
+        return [
+            f"{one.id}:{len(items)}" for one, items in agenda.of(frozenset(keys), date(2026, 6, 3))
+        ]
 
     assert asked() == ["R1:1"]
     assert asked(1) == ["R1:1"]
