@@ -27,6 +27,7 @@ from rules.events import InteractionCompleted, parse_value
 from rules.history import build_histories
 from rules.model import CaseHistory
 from rules.ordinary import TALK
+from rules.sow import PART, Sown
 
 UTTERANCES = 46
 CALLS = 20
@@ -197,10 +198,7 @@ def measure_calls(pack: Pack, hardest: list[CaseHistory]) -> None:
     """What a lawful call costs, next to a loop over keywords and to the automata alone."""
     ordinary = [ordinary_call(UTTERANCES, seed) for seed in range(CALLS)]
     phrases = [e.say for c in pack.conditions.values() for e in c.entries]
-    sown = pack.matchers[Voice.COLLECTOR].sower.sown
-    first, second = sown.characters.automaton, sown.syllables.automaton
-    assert first is not None
-    assert second is not None
+    first, second = bare_automata(pack.matchers[Voice.COLLECTOR].sower.sown)
     for kind, calls in (("ordinary", ordinary), ("hardest", hardest)):
         full = measure_lawful(pack, kind, calls)
         keywords = measured(partial(keyword_loop, phrases, calls)) / CALLS
@@ -212,6 +210,18 @@ def measure_calls(pack: Pack, hardest: list[CaseHistory]) -> None:
             times_faster_than_jieba_keywords=round(keywords / full, 1),
             times_slower_than_bare_automata=round(full / bare, 1),
         )
+
+
+def bare_automata(
+    sown: Sown,
+) -> tuple[CharwiseDoubleArrayAhoCorasick, CharwiseDoubleArrayAhoCorasick]:
+    """Automata that find the words of the patterns' cores, as written and by their syllables."""
+    triggers = range(len(sown.core_of))
+    words = {sown.words[slice(*sown.word_places[n : n + 2])].replace(PART, "") for n in triggers}
+    codes = {sown.codes[slice(*sown.places[n : n + 2])] for n in triggers}
+    return CharwiseDoubleArrayAhoCorasick(sorted(words)), CharwiseDoubleArrayAhoCorasick(
+        sorted(codes)
+    )
 
 
 def scan_all(

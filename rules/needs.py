@@ -40,9 +40,9 @@ class Column(NamedTuple):
 class Needs(NamedTuple):
     """What must stand round cores: `columns`, and how the words of each kin may begin.
 
-    `glances` has a glance at each kin: the syllables that its words begin with. `pairs` has a row of bits for each kin, one for each hash of two codes, `single` a row of
-    bytes, one for each sign. `signs` gives the sign of a code, or of one of the `written`
-    characters.
+    `glances` has a glance at each kin: the syllables that its words begin with. `pairs` has a row
+    of bits for each kin, one for each hash of two codes, `single` a row of bytes, one for each
+    sign. `signs` gives the sign of a code, or of one of the `written` characters.
     """
 
     columns: tuple[Column, ...]

@@ -1,4 +1,4 @@
-"""Work out, when a pack is compiled, what the automata look for and which triggers that announces.
+"""Work out, when a pack is compiled, which strings are looked for and what they announce.
 
 A word of three syllables is still heard when one of them is a near one, a longer word when all of
 its beginning or of its end is.
@@ -8,7 +8,6 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-import daachorse
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,21 +21,27 @@ Numbers = NDArray[np.int32]
 
 
 class Pass(NamedTuple):
-    """One automaton, and for each of its strings the triggers that it announces.
+    """The strings of one kind that are looked for, and for each of them what it announces.
 
-    The string with number n announces `triggers` from `first[n]`, `counts[n]` of them. `offsets`
-    says where in a trigger its string stands that may have been meant; -1: it is all of it.
+    All strings are read backwards. One is known by its `KNOWN` last characters, or all of a shorter
+    one: `heads` has these, 16 bits each, and above them how many. Strings lie in `buckets`, by the
+    upper bits of their `scattered` heads, the longer first; a bit of `signs` tells that there may
+    be one at all. String n goes on with `tails` from `rests[n]`, and announces the `entries` from
+    `first[n]`: core, trigger, its length, and where in it the string stands that may have been
+    meant; -1: it is all of it.
     """
 
-    automaton: daachorse.CharwiseDoubleArrayAhoCorasick | None
+    buckets: Numbers
+    signs: NDArray[np.uint8]
+    heads: NDArray[np.uint64]
+    rests: Numbers
+    tails: NDArray[np.uint16]
     first: Numbers
-    counts: Numbers
-    triggers: Numbers
-    offsets: NDArray[np.int8]
+    entries: Numbers
 
 
 class Sown(NamedTuple):
-    """What two passes over a text look for.
+    """What two passes over a text look for: the `characters` and the `syllables`.
 
     `cores` has a row for each core: its pattern, its first item, the item after its last one.
     `others` are the syllables that the rest of its pattern may have at most, and `sound` is how
@@ -59,6 +64,15 @@ class Sown(NamedTuple):
 
 
 PART = "\x1f"
+
+KNOWN = 3
+"""Characters by which a string is looked up; more are compared one by one."""
+
+SCATTER = 0x9E3779B97F4A7C15
+"""The odd number nearest to 2**64 divided by the golden ratio: multiples of it lie far apart."""
+
+MIN_BITS, SPARSE = 4, 4
+"""Buckets are 2**4 at least, and there are 2**4 signs to each of them."""
 
 SILENT, SOUNDING, STRONG = 0, 1, 2
 """How a pattern may be heard: as written only, by sound, and by sound though it be short."""
@@ -120,18 +134,20 @@ class _Found:
         weights = np.array(self.weights, dtype=np.int32).reshape(-1, 2)
         texts, owners = zip(*self._written, strict=True) if self._written else ((), ())
         heard = list(_heard(self._codes, ~silent, ~silent & ~side))
+        places, core_of = _places(self._codes), np.array(self._core_of, dtype=np.int32)
+        triggers = np.stack((core_of, np.arange(len(core_of)), np.diff(places)), axis=1)
         return Sown(
             cores=np.array(self.cores, dtype=np.int32).reshape(-1, 3),
             others=weights[:, 0].copy(),
             sound=weights[:, 1].astype(np.int8),
-            core_of=np.array(self._core_of, dtype=np.int32),
+            core_of=core_of,
             side=side,
             words="".join(self._words),
             word_places=_places(self._words),
             codes="".join(self._codes),
-            places=_places(self._codes),
-            characters=_passed([_Signs(texts, np.array(owners, dtype=np.int32), -1)]),
-            syllables=_passed(heard),
+            places=places,
+            characters=_passed([_Signs(texts, np.array(owners, dtype=np.int32), -1)], triggers),
+            syllables=_passed(heard, triggers),
         )
 
 
@@ -184,21 +200,57 @@ def _nearly(texts: Sequence[str], triggers: Numbers) -> Iterator[_Signs]:
         yield _Signs(strings, triggers[known][owners], 0)
 
 
-def _passed(found: Iterable[_Signs]) -> Pass:
-    """An automaton that finds these strings."""
+def _passed(found: Iterable[_Signs], triggers: NDArray[np.int64]) -> Pass:
+    """These strings, ready to be found, and what they announce."""
     numbers: dict[str, int] = {}
     signs = list(found)
     owners = np.array(
-        [numbers.setdefault(string, len(numbers)) for part in signs for string in part.strings],
+        [numbers.setdefault(text[::-1], len(numbers)) for part in signs for text in part.strings],
         dtype=np.int32,
     )
-    triggers = np.concatenate([part.triggers for part in signs])
-    offsets = np.repeat(
-        np.array([part.offset for part in signs], dtype=np.int8),
-        [len(part.strings) for part in signs],
+    announced = np.concatenate([part.triggers for part in signs])
+    offsets = np.repeat([part.offset for part in signs], [len(part.strings) for part in signs])
+    texts = list(numbers)
+    heads = _heads(texts)
+    bits = max(MIN_BITS, len(texts).bit_length() - 1)
+    places = scattered(heads)
+    buckets = (places >> np.uint64(64 - bits)).astype(np.int64)
+    order = np.lexsort((-np.fromiter(map(len, texts), np.int64, len(texts)), buckets))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    by_string = np.lexsort((offsets, announced, offsets >= 0, rank[owners]))
+    marks = np.zeros(1 << (bits + SPARSE), dtype=bool)
+    marks[places >> np.uint64(64 - bits - SPARSE)] = True
+    tails = [texts[n][KNOWN:] for n in order.tolist()]
+    entries = np.column_stack((triggers[announced], offsets))[by_string]
+    return Pass(
+        _ends(np.bincount(buckets, minlength=1 << bits)),
+        np.packbits(marks, bitorder="little"),
+        heads[order],
+        _places(tails),
+        units_of("".join(tails)).copy(),
+        _ends(np.bincount(rank[owners], minlength=len(texts))),
+        np.ascontiguousarray(entries, dtype=np.int32),
     )
-    order = np.lexsort((offsets, triggers, offsets >= 0, owners))
-    counts = np.bincount(owners, minlength=len(numbers)).astype(np.int32)
-    automaton = daachorse.CharwiseDoubleArrayAhoCorasick(list(numbers)) if numbers else None
-    first = (counts.cumsum() - counts).astype(np.int32)
-    return Pass(automaton, first, counts, triggers[order], offsets[order])
+
+
+def _heads(texts: Sequence[str]) -> NDArray[np.uint64]:
+    """By what each string is known."""
+    units = units_of("".join(text[:KNOWN].ljust(KNOWN, "\0") for text in texts))
+    columns = units.reshape(-1, KNOWN).astype(np.uint64).T
+    sizes = np.array([min(len(text), KNOWN) for text in texts], dtype=np.uint64)
+    found: NDArray[np.uint64] = sizes << np.uint64(16 * KNOWN)
+    for n, column in enumerate(columns):
+        found |= column << np.uint64(16 * n)
+    return found
+
+
+def scattered(heads: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Numbers spread evenly, the same for the same heads."""
+    found: NDArray[np.uint64] = heads * np.uint64(SCATTER)
+    return found
+
+
+def _ends(counts: NDArray[np.int64]) -> Numbers:
+    """Where each of so many things begins, one after the other, and the end of the last."""
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int32)

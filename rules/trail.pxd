@@ -1,14 +1,15 @@
 """What the compiled modules share of `rules.trail`."""
 
-from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t
+from libc.stdint cimport int8_t, int32_t, uint8_t, uint16_t, uint64_t
 
-from rules.field cimport Ints
+from rules.field cimport Ints, View
 from rules.walk cimport Expressions, Walk
 
 cdef enum:
     FOUND = 7  # numbers kept of each place found
     # pattern, traits, condition, two needs: kin, low, high, sides (1: before, 2: commas)
     LEAD = 11
+    ENTRY = 4  # core, trigger, its length, offset
 
 
 cpdef enum Trait:
@@ -20,7 +21,7 @@ cpdef enum Trait:
 
 
 cdef class Machine:
-    cdef tuple passes
+    cdef tuple seeds
     cdef Expressions table
     cdef const int32_t[::1] places, word_places, signs, sounds, items, first_item
     cdef const uint16_t[::1] codes, words
@@ -29,13 +30,16 @@ cdef class Machine:
     cdef const int8_t[:, :, ::1] limits
     cdef const int8_t[:, ::1] most
     cdef const uint8_t[::1] written, side
-    cdef int longest, patterns
+    cdef int patterns
 
 
-cdef class _Pass:
-    cdef object automaton
-    cdef const int32_t[::1] first, counts, triggers
-    cdef const int8_t[::1] offsets
+cdef class Seeds:
+    cdef const int32_t[::1] buckets, rests, first
+    cdef const uint8_t[::1] signs
+    cdef const uint64_t[::1] heads
+    cdef const uint16_t[::1] tails
+    cdef const int32_t[:, ::1] entries
+    cdef int bits, sizes
 
 
 cdef class Trail(Walk):
@@ -45,8 +49,11 @@ cdef class Trail(Walk):
     cdef int low, high, cost, off
 
     cdef int _listen(self) except -1
-    cdef int _go_through(self, _Pass one, int low) except -1
-    cdef int _try(self, int trigger, int start, int offset) except -1
+    cdef int _go_through(self, Seeds seeds, const View* text, int low, int high) except -1
+    cdef int _look_up(
+        self, Seeds seeds, const View* text, uint64_t head, int size, int end
+    ) except -1
+    cdef int _try(self, const int32_t* entry, int place) except -1
     cdef bint _is_written(self, int trigger, int start) except -1
     cdef bint _may_be_meant(self, const int32_t* lead, int trigger, int start, int end) except -1
     cdef int _weigh(self, int heard, int meant) except -1

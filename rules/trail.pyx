@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, initializedcheck=False
 # cython: cdivision=True, auto_pickle=False
-"""From what the automata find in a text to where patterns stand: hits, sieve, damaged words.
+"""From strings that are found in a text to where patterns stand: seeds, sieve, damaged words.
 
 Tables (`rules.program`, `rules.sow`, `rules.needs`) are read with bounds checked, so that damaged
 ones raise `IndexError`. What is found belongs to one text: threads may share a `Machine`.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint64_t
 
 from rules.field cimport SOFT, SOURCE_DIGEST, Field, Ints, View, is_break, unit_at
 from rules.walk cimport GLANCE, GROUP, Walk, glanced
@@ -14,7 +14,7 @@ from rules.walk cimport GLANCE, GROUP, Walk, glanced
 from rules.needs import FACTOR, HASHES
 from rules.phonetic import units_of
 from rules.plausible import STRETCHABLE as _STRETCHABLE
-from rules.sow import PART as _PART_MARK
+from rules.sow import KNOWN, PART as _PART_MARK, SCATTER, SPARSE
 
 DIGEST = SOURCE_DIGEST.decode("ascii")
 """SHA-256 of all the sources that this module was built with."""
@@ -30,15 +30,40 @@ SLIPS = 2
 """Syllables of a word that may be off, if it is still to be heard."""
 
 cdef int _MOST = MAX_SEEDS, _STRETCH = STRETCH, _SLIPS = SLIPS, _FACTOR = FACTOR, _HASHES = HASHES
-cdef int _LONG = _STRETCHABLE, _PART = ord(_PART_MARK)
+cdef int _LONG = _STRETCHABLE, _PART = ord(_PART_MARK), _KNOWN = KNOWN, _SPARSE = SPARSE
+cdef uint64_t _SCATTER = SCATTER
 
 
-cdef class _Pass:
-    """One automaton, and what its strings announce."""
+cdef class Seeds:
+    """The strings of one kind that are looked for, and what they announce (`rules.sow.Pass`)."""
 
-    def __init__(self, found):
-        self.automaton, self.first, self.counts = found.automaton, found.first, found.counts
-        self.triggers, self.offsets = found.triggers, found.offsets
+    def __init__(self, found, Py_ssize_t cores):
+        self.buckets, self.signs, self.heads = found.buckets, found.signs, found.heads
+        self.rests, self.tails = found.rests, found.tails
+        self.first, self.entries = found.first, found.entries
+        self.bits = (self.buckets.shape[0] - 1).bit_length() - 1
+        self.sizes = 0
+        for size in set((found.heads >> 16 * _KNOWN).tolist()):
+            self.sizes |= 1 << <int>size
+        if not (
+            _leads_on(found.buckets, len(found.heads))
+            and len(found.buckets) == (1 << self.bits) + 1
+            and 8 * len(found.signs) == 1 << (self.bits + _SPARSE)
+            and len(found.rests) == len(found.first) == len(found.heads) + 1
+            and _leads_on(found.rests, len(found.tails))
+            and _leads_on(found.first, len(found.entries))
+            and found.entries.shape[1] == ENTRY
+            and 0 <= found.entries[:, 0].min(initial=0)
+            and found.entries[:, 0].max(initial=-1) < cores
+        ):
+            raise ValueError("tables that do not fit together")
+
+
+def _leads_on(places, Py_ssize_t end):
+    """Whether places follow one another from 0 to the end."""
+    last = len(places) - 1
+    steps = places[1:] - places[:last]
+    return last >= 0 and places[0] == 0 and places[last] == end and steps.min(initial=0) >= 0
 
 
 cdef class Machine:
@@ -49,7 +74,7 @@ cdef class Machine:
     """
 
     def __init__(self, sown, needs, program, triggers, leads, limits):
-        self.passes = _Pass(sown.characters), _Pass(sown.syllables)
+        self.seeds = Seeds(sown.characters, len(leads)), Seeds(sown.syllables, len(leads))
         self.table = program.expressions()
         self.triggers, self.leads, self.halves = triggers, leads, program.halves
         self.places, self.word_places = sown.places, sown.word_places
@@ -61,7 +86,6 @@ cdef class Machine:
         self.first_item, self.items, self.sounds = program.first_item, program.items, program.sounds
         self.limits, self.most = limits, limits.max(axis=2)
         self.patterns = len(program.traits)
-        self.longest = triggers[:, 1].max(initial=0)
         if (
             self.leads.shape[1] != LEAD
             or self.pairs.shape[1] * 8 < _HASHES
@@ -79,14 +103,13 @@ cdef class Trail(Walk):
         super().__init__(machine.table, field)
         self.machine, self.conditions = machine, {}
         self.found, self.parts, self.asked, self.around = Ints(), Ints(), Ints(), Ints()
-        cdef int low
-        cdef _Pass one
+        cdef int low, high
         self.asked.make(machine.patterns)
         self._listen()
         for low in range(0, field.size, _STRETCH):
-            for one in machine.passes:
-                if one.automaton is not None:
-                    self._go_through(one, low)
+            high = min(low + _STRETCH, field.size)
+            self._go_through(machine.seeds[0], &field.views[0], low, high)
+            self._go_through(machine.seeds[1], &field.views[2], low, high)
 
     cdef int _listen(self) except -1:
         """Note for each place what may begin there, and where its clause and sentence end."""
@@ -116,31 +139,51 @@ cdef class Trail(Walk):
             at[5 * size + n] = last
         return 0
 
-    cdef int _go_through(self, _Pass one, int low) except -1:
-        """Follow what an automaton finds in a stretch of the text."""
-        cdef str text = self.field.text if one is self.machine.passes[0] else self.field.codes
-        cdef int high = low + _STRETCH, place, string, n, offset, start
-        cdef tuple hit
-        if low or high < self.field.size:
-            text = text[low : high + self.machine.longest]
-        for hit in one.automaton.find_overlapping(text):
-            place, string = hit[0], hit[2]
-            place += low
-            if place >= high:
-                continue
-            for n in range(one.first[string], one.first[string] + one.counts[string]):
-                offset = one.offsets[n]
-                start = place - max(offset, 0)
-                if start >= 0:
-                    self._try(one.triggers[n], start, offset)
+    cdef int _go_through(self, Seeds seeds, const View* text, int low, int high) except -1:
+        """Follow what ends in a stretch of the text."""
+        cdef uint64_t head
+        cdef int at, n, size
+        for at in range(low + 1, high + 1):
+            for size in range(min(_KNOWN, at), 0, -1):
+                if seeds.sizes >> size & 1:
+                    head = <uint64_t>size << (16 * _KNOWN)
+                    for n in range(size):
+                        head |= <uint64_t>text.units[at - 1 - n] << (16 * n)
+                    self._look_up(seeds, text, head, size, at)
         return 0
 
-    cdef int _try(self, int trigger, int start, int offset) except -1:
+    cdef int _look_up(
+        self, Seeds seeds, const View* text, uint64_t head, int size, int end
+    ) except -1:
+        """Follow what the strings announce that end so and stand before a place."""
+        cdef uint64_t number = head * _SCATTER
+        cdef uint64_t sign = number >> (64 - seeds.bits - _SPARSE)
+        cdef Py_ssize_t row, n, tail, more
+        if not seeds.signs[sign >> 3] >> (sign & 7) & 1:
+            return 0
+        number >>= 64 - seeds.bits
+        for row in range(seeds.buckets[number], seeds.buckets[number + 1]):
+            if seeds.heads[row] != head:
+                continue
+            tail = seeds.rests[row]
+            more = seeds.rests[row + 1] - tail
+            for n in range(more):
+                if unit_at(text, end - size - 1 - n) != seeds.tails[tail + n]:
+                    break
+            else:
+                for n in range(seeds.first[row], seeds.first[row + 1]):
+                    self._try(&seeds.entries[n, 0], end - size - more)
+        return 0
+
+    cdef int _try(self, const int32_t* entry, int place) except -1:
         """Follow a trigger that is heard, or may be, if what its pattern needs is near."""
         cdef Machine machine = self.machine
-        cdef int core = machine.triggers[trigger, 0], end = start + machine.triggers[trigger, 1]
+        cdef int core = entry[0], trigger = entry[1], offset = entry[3]
+        cdef int start = place - max(offset, 0), end = start + entry[2]
         cdef const int32_t* lead = &machine.leads[core, 0]
         cdef int view = (4 if lead[1] & COUNTS else 0) + (2 if lead[1] & SOUNDS else 0)
+        if start < 0:
+            return 0
         if lead[3] >= 0 and not self._is_met(lead + 3, start, end, offset >= 0):
             return 0
         if lead[7] >= 0 and not self._is_met(lead + 7, start, end, offset >= 0):

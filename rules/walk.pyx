@@ -71,6 +71,8 @@ cdef class Walk:
         """Where a whole pattern stands between two places, and its groups; each place once."""
         cdef int at, turned = 2 if by_sound else 0
         cdef list found = []
+        cdef const int32_t* first = self.table.row(step)
+        cdef bint seen = first[0] == WORDS and not first[3] and first[4] >= 0
         low, high = max(0, low), min(high, self.field.size)
         self._face(turned)
         self.field.views[turned].size = max(low, high)
@@ -78,7 +80,9 @@ cdef class Walk:
             at = low
             while at <= high:
                 self.groups.size = 0
-                if self._walk(step, at):
+                if seen and not self._may_begin(first, unit_at(self.view, at)):
+                    at += 1
+                elif self._walk(step, at):
                     found.append((at, self.reach, self._spans()))
                     at = max(at + 1, self.reach)
                 else:
