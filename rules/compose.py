@@ -176,7 +176,8 @@ class Agenda:
     def __init__(self, rules: Sequence[Rule], cues: Mapping[str, WordsCondition]) -> None:
         self._items: list[Item] = []
         self._always: list[int] = []
-        self._by_key: dict[int, list[tuple[int, frozenset[int]]]] = {}
+        self._by_key: dict[int, list[int]] = {}
+        self._together: dict[int, list[tuple[int, frozenset[int]]]] = {}
         self._bound: dict[date, frozenset[int]] = {}
         for rule in rules:
             when = rule.when
@@ -189,16 +190,18 @@ class Agenda:
         if possible is None:
             self._always.append(number)
         for keys in possible or ():
-            self._by_key.setdefault(min(keys), []).append((number, keys))
+            if len(keys) == 1:
+                self._by_key.setdefault(min(keys), []).append(number)
+            else:
+                self._together.setdefault(min(keys), []).append((number, keys))
 
     def of(self, set_off: AbstractSet[int], day: date) -> list[tuple[Rule, list[Item]]]:
         """The rules of a day, and what may hold of each where these `words` conditions may."""
         numbers = set(self._always)
-        by_key = self._by_key
-        for key in set_off:
-            for number, keys in by_key.get(key, ()):
-                if keys <= set_off:
-                    numbers.add(number)
+        for key in set_off & self._by_key.keys():
+            numbers.update(self._by_key[key])
+        for key in set_off & self._together.keys():
+            numbers.update([number for number, keys in self._together[key] if keys <= set_off])
         found: list[tuple[Rule, list[Item]]] = []
         last = None
         for number in sorted(numbers & self._bound_on(day)):

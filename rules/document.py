@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
+from operator import attrgetter, gt
 from typing import NamedTuple
 
 from rules.context import Span
@@ -85,17 +86,23 @@ class Side:
 
     def turn_span(self, place: int) -> tuple[int, int]:
         """Start and end of the turn round a place of the normal form, its breaks left out."""
-        return self.text.rfind(TURN, 0, place + 1) + 1, self._turn_end(place)
+        text = self.text
+        end = text.find(TURN, place)
+        return text.rfind(TURN, 0, place + 1) + 1, len(text) if end < 0 else end
 
-    def _turn_end(self, place: int) -> int:
-        end = self.text.find(TURN, place)
-        return len(self.text) if end < 0 else end
+    def turn_of(self, start: int, end: int) -> int:
+        """The turn that holds most of a stretch."""
+        pieces, starts = self.pieces, self._piece_starts
+        first = bisect_right(starts, self._starts[start]) - 1
+        if first >= 0 and bisect_right(starts, self._starts[end - 1], first) - 1 == first:
+            return pieces[first][1]
+        return self.raw_span(start, end)[0].turn
 
     def raw_span(self, start: int, end: int) -> tuple[_Piece, int, int]:
         """The segment that holds most of a stretch, and its part there in raw characters."""
         first, last = self._starts[start], self._starts[end - 1]
         owner = bisect_right(self._piece_starts, first) - 1
-        if owner >= 0 and bisect_right(self._piece_starts, last) - 1 == owner:
+        if owner >= 0 and bisect_right(self._piece_starts, last, owner) - 1 == owner:
             piece = self._piece(owner)
             return piece, first - piece.start, self._ends[end - 1] - piece.start
         starts, ends = self._starts[start:end], self._ends[start:end]
@@ -111,7 +118,10 @@ class Document:
 
     def __init__(self, interaction: Interaction) -> None:
         self.segments = _segments(interaction)
-        order = sorted(enumerate(self.segments), key=_begins)
+        order: list[tuple[int, Segment]] = list(enumerate(self.segments))
+        begins = [segment.start for segment in self.segments]
+        if any(map(gt, begins, begins[1:])):
+            order.sort(key=_begins)
         runs: list[list[tuple[int, Segment]]] = []
         speaker: Speaker | None = None
         for numbered in order:
@@ -170,7 +180,7 @@ class Document:
 
     @cached_property
     def _holds_bias(self) -> bool:
-        return any(segment.biased for segment in self.segments)
+        return any(map(_biased, self.segments))
 
     def _is_biased(self, voice: Voice, start: int, end: int) -> bool:
         """Whether any segment under a stretch was heard only with the lender's bias."""
@@ -180,6 +190,9 @@ class Document:
         return any(
             self.segments[side.piece_at(place).segment].biased for place in range(start, end)
         )
+
+
+_biased = attrgetter("biased")
 
 
 def _begins(numbered: tuple[int, Segment]) -> float:

@@ -262,7 +262,7 @@ class Hearing:
         ):
             disposition = Disposition.REVIEW
         return Hit(
-            (ear.side.raw_span(start, match.end)[0].turn, start),
+            (ear.side.turn_of(start, match.end), start),
             heard=(self.document, ear.voice, match),
             disposition=disposition,
             severity=entry.severity,

@@ -1,6 +1,7 @@
 """What all fact conditions share: the timeline of the history, kept for one evaluation."""
 
 from datetime import time
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from rules.context import ContactContext
@@ -29,9 +30,10 @@ def zone_of(entry: Entry) -> ZoneInfo:
     return ZoneInfo(entry.case.debtor.timezone) if entry.case else SHANGHAI
 
 
-def clock(value: object) -> time:
+@lru_cache(maxsize=256)
+def clock(value: str | time) -> time:
     """A parameter such as 22:00 as a time of day."""
-    return value if isinstance(value, time) else time.fromisoformat(str(value))
+    return value if isinstance(value, time) else time.fromisoformat(value)
 
 
 def cue_named(context: ContactContext, key: str, contact: Contact | None = None) -> bool:

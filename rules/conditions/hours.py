@@ -43,10 +43,8 @@ def stay_of(entry: Entry) -> tuple[datetime, datetime]:
     if visit is not None and visit.left_at is not None:
         ends.append(visit.left_at)
     zone = zone_of(entry)
-    return (
-        in_zone(interaction.started_at, zone).replace(tzinfo=None),
-        in_zone(max(ends), zone).replace(tzinfo=None),
-    )
+    start = in_zone(interaction.started_at, zone).replace(tzinfo=None)
+    return start, start if len(ends) == 1 else in_zone(max(ends), zone).replace(tzinfo=None)
 
 
 def exposed(start: datetime, end: datetime, window: Window, allowed: tuple[Window, ...]) -> bool:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 
-from rules.conditions.entry import entry_of
 from rules.conditions.opening import house_of, lender_names, short_names
 from rules.conditions.words import opening, part_of, spans_of
 from rules.context import ContactContext, FactHit
@@ -79,8 +78,8 @@ def poses_as_lender(context: ContactContext) -> Iterator[FactHit]:
 
 def agency_not_disclosed(context: ContactContext) -> Iterator[FactHit]:
     """The case says that the debtor was not told which agency collects."""
-    entry = entry_of(context)
-    if not entry.outbound or entry.interaction.outcome not in _ARRIVED:
+    interaction, case = context.contact.interaction, context.case
+    if interaction.direction != "outbound" or interaction.outcome not in _ARRIVED:
         return
-    if entry.case is not None and entry.case.agency_disclosed is False:
+    if case is not None and case.agency_disclosed is False:
         yield FactHit(facts={"agency_disclosed": False})
