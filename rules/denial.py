@@ -5,7 +5,19 @@ import re
 
 from rules.glance import Zone
 from rules.normalise import SOFT
-from rules.place import AFTER, FAR, NEAR, Place, heard, reason, search, written
+from rules.place import (
+    AFTER,
+    FAR,
+    NEAR,
+    TALK_AFTER,
+    Place,
+    heard,
+    may_stand,
+    reason,
+    search,
+    watch,
+    written,
+)
 from rules.signs import Look
 
 _DENIAL = (
@@ -64,7 +76,8 @@ def negated(place: Place) -> str | None:
     if search(STILL_THREAT, place, place.end, sentence):
         return None
     near, _ = place.clause(NEAR)
-    if found := written(_ADJACENT).search(place.text[near : place.start]):
+    adjacent = may_stand(_ADJACENT, place)
+    if adjacent and (found := written(_ADJACENT).search(place.text[near : place.start])):
         before = place.text[max(near, place.start - 6) : place.start]
         if not written(_NO_ADJACENT).search(before):
             return reason("denied", found[0], place)
@@ -83,7 +96,7 @@ _INNER = "(?:并?不是|并不|不会|绝不|从不|不再|并没有|不用|不�
 
 def _inner_denial(place: Place) -> str | None:
     """A denial between two words of the match, right before the second: 罚息不是翻倍."""
-    if len(place.words) == 1:
+    if len(place.words) == 1 or not may_stand(_INNER, place):
         return None
     for (_, end), (start, _) in itertools.pairwise(sorted(place.words)):
         found = written(_INNER).search(place.text[end:start])
@@ -94,12 +107,15 @@ def _inner_denial(place: Place) -> str | None:
 
 def _governing(place: Place, low: int) -> str | None:
     """A denial before the match that governs it: nothing between them turns the sense."""
-    spans = [found.span() for found in written(_DENIAL).finditer(place.text, low, place.start)]
-    spans += [
-        found.span()
-        for found in heard(_DENIAL).finditer(place.codes, low, place.start)
-        if found.end() - found.start() > 1
-    ]
+    spans: list[tuple[int, int]] = []
+    if may_stand(_DENIAL, place):
+        spans += [found.span() for found in written(_DENIAL).finditer(place.text, low, place.start)]
+    if may_stand(_DENIAL, place, by_sound=True):
+        spans += [
+            found.span()
+            for found in heard(_DENIAL).finditer(place.codes, low, place.start)
+            if found.end() - found.start() > 1
+        ]
     for start, end in sorted(set(spans), reverse=True):
         between = place.text[end : place.start]
         listing = between.count(SOFT)
@@ -122,9 +138,11 @@ def _blocked(place: Place, low: int, start: int, end: int) -> bool:
     return any(found[0] not in asking or found.end() > start for found in near)
 
 
-NEGATED_LOOKS = (
+_BOTH = (False, True)
+NEGATED_LOOKS = watch(
     Look(_ADJACENT, Zone.BEFORE, 2),
     Look(_INNER, Zone.INSIDE),
-    *(Look(_DENIAL, Zone.BEFORE, FAR, by_sound=by_sound) for by_sound in (False, True)),
-    *(Look(_DENIED_AFTER, Zone.AFTER, AFTER, by_sound=by_sound) for by_sound in (False, True)),
+    *(Look(_DENIAL, Zone.BEFORE, FAR, by_sound=by_sound) for by_sound in _BOTH),
+    *(Look(_DENIED_AFTER, Zone.AFTER, AFTER, by_sound=by_sound) for by_sound in _BOTH),
 )
+STILL_LOOKS = watch(*(Look(STILL_THREAT, Zone.LATER, TALK_AFTER, by_sound=one) for one in _BOTH))

@@ -1,16 +1,17 @@
 """What clears a match: denial, question, report, teaching, advice, other target, word border."""
 
-from collections.abc import Collection, Mapping
-from functools import cache
+from collections.abc import Mapping
+from functools import cache, reduce
+from operator import or_
 
 import rjieba
 
 from rules import talk
-from rules.denial import NEGATED_LOOKS, negated
-from rules.glance import Glance, Zone
+from rules.denial import NEGATED_LOOKS, STILL_LOOKS, negated
+from rules.glance import Zone
 from rules.manner import kind_words
-from rules.place import FAR, Guard, Place, reason, written
-from rules.signs import Look, glance_at
+from rules.place import FAR, Guard, Place, reason, watch, written
+from rules.signs import Look
 
 _OWN_FAULT = (
     "(?:骗|蒙您|坑您|撒谎|说谎|多收|多要|透露|泄露|说假|违规|骚扰|上门闹|乱来|胡来|弄错|搞错|说错|算错"
@@ -115,35 +116,27 @@ SOFTENING: Mapping[str, Guard] = {"courtesy": courtesy}
 OPTIONAL = frozenset({"courtesy", "untried"})
 """Guards that are on only where a rule, cue or pattern adds them."""
 
-LOOKS: Mapping[str, Collection[Look]] = {
+LOOKS: Mapping[str, int] = {
     "negated": NEGATED_LOOKS,
     "reported": talk.REPORTED_LOOKS,
     "spoken_of": talk.SPOKEN_OF_LOOKS,
     "question": talk.QUESTION_LOOKS,
     "advice": talk.ADVICE_LOOKS,
     "education": talk.EDUCATION_LOOKS,
-    "target": (Look(_THIRD_OBJECTS, Zone.LATER, _OBJECT),),
-    "own_risk": (Look(_SELF_VOW, Zone.BEFORE, FAR),),
+    "target": watch(Look(_THIRD_OBJECTS, Zone.LATER, _OBJECT)),
+    "own_risk": watch(Look(_SELF_VOW, Zone.BEFORE, FAR)),
 }
-"""The guards that clear only matches round which one of these looks finds something."""
-
-_BITS = {name: 1 << n for n, name in enumerate(LOOKS)}
-_ALWAYS = 1 << len(LOOKS)
+"""Guards by the bits of the expressions of which one must stand round what they clear."""
 
 Asked = tuple[tuple[int, str, Guard], ...]
 
 
 @cache
-def _glance() -> Glance:
-    return glance_at(tuple(LOOKS.values()))
-
-
-@cache
 def _asked(names: frozenset[str], *, by_cost: bool) -> tuple[int, Asked]:
-    """Of these guards the bits of all and, in order, the bit, name and function of each."""
+    """Of these guards the bits of all and, in order, the bits, name and function of each."""
     guards = BY_COST if by_cost else GUARDS
-    asked = [(_BITS.get(name, _ALWAYS), name, guards[name]) for name in guards if name in names]
-    return sum({bit for bit, _, _ in asked}), tuple(asked)
+    asked = [(LOOKS.get(name, 0), name, guards[name]) for name in guards if name in names]
+    return reduce(or_, (bits for bits, _, _ in asked), STILL_LOOKS), tuple(asked)
 
 
 def first_objection(
@@ -154,9 +147,9 @@ def first_objection(
     They are asked in the order of `GUARDS`, or in that of `BY_COST`.
     """
     wanted, asked = _asked(names, by_cost=by_cost)
-    told = _glance().tells(place.field, place.start, place.end, wanted) | _ALWAYS
-    for bit, name, guard in asked:
-        if bit & told and (why := guard(place)) is not None:
+    told = place.look(wanted)
+    for bits, name, guard in asked:
+        if (bits & told or not bits) and (why := guard(place)) is not None:
             return name, why
     return None
 

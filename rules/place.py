@@ -5,12 +5,15 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from rules.document import Side
-from rules.field import Field
+from rules.glance import Glance
 from rules.normalise import BREAKS, HARD, SOFT, TURN
-from rules.signs import as_heard
+from rules.signs import Look, as_heard, glance_at
 
 NEAR, FAR, AFTER = 12, 28, 24
 """Characters before a match in which a negation still governs it, or may; and after it."""
+
+TALK_BEFORE, TALK_AFTER = 40, 48
+"""Characters before and after a match in which words are introduced or judged."""
 
 _TURN_FAR = 120
 """Characters of the turn on both sides of a match that any guard looks at."""
@@ -22,7 +25,20 @@ _SENTENCE = re.compile("[^。！!？?；;\x1e\x1f\n]{0,39}.?", re.DOTALL)
 class Place:
     """A match in the normal form of its side: `words` are the spans of the words that matched."""
 
-    __slots__ = ("_sentence", "_side", "_turn", "end", "exact", "idioms", "start", "text", "words")
+    __slots__ = (
+        *(
+            "_sentence",
+            "_side",
+            "_turn",
+            "end",
+            "exact",
+            "idioms",
+            "start",
+            "text",
+            "told",
+            "words",
+        ),
+    )
 
     def __init__(
         self,
@@ -37,13 +53,15 @@ class Place:
         self.text, self._side = side.text, side
         self.start, self.end, self.words = start, end, words
         self.idioms, self.exact = idioms, exact
+        self.told = EVERYTHING
         self._turn: tuple[int, int] | None = None
         self._sentence: tuple[int, int] | None = None
 
-    @property
-    def field(self) -> Field:
-        """The text as the compiled modules read it."""
-        return self._side.field
+    def look(self, wanted: int) -> int:
+        """Find out which of these expressions may stand round the match; no other one is told."""
+        told = _glance().tells(self._side.field, self.start, self.end, wanted)
+        self.told = told | EVERYTHING & ~wanted
+        return told
 
     @property
     def codes(self) -> str:
@@ -115,10 +133,45 @@ def heard(pattern: str) -> re.Pattern[str]:
     return re.compile(as_heard(pattern))
 
 
+EVERYTHING = (1 << 32) - 1
+_WATCHED: dict[tuple[str, bool], Look] = {}
+
+
+def watch(*looks: Look) -> int:
+    """Have these expressions told of before they are searched for; returns their bits."""
+    bits = 0
+    for look in looks:
+        key = look.pattern, look.by_sound
+        if _WATCHED.setdefault(key, look) != look:
+            raise ValueError("an expression is looked for in one zone")
+        bits |= 1 << list(_WATCHED).index(key)
+    return bits
+
+
+@cache
+def _glance() -> Glance:
+    return glance_at([[look] for look in _WATCHED.values()])
+
+
+@cache
+def _bit_of(pattern: str, *, by_sound: bool) -> int:
+    """The bit of an expression; all bits where nobody watches for it."""
+    if (pattern, by_sound) not in _WATCHED:
+        return EVERYTHING
+    return 1 << list(_WATCHED).index((pattern, by_sound))
+
+
+def may_stand(pattern: str, place: Place, *, by_sound: bool = False) -> bool:
+    """Whether an expression may stand in the zone in which it is looked for."""
+    return place.told & _bit_of(pattern, by_sound=by_sound) != 0
+
+
 def search(pattern: str, place: Place, low: int, high: int, *, sound: bool = True) -> str | None:
-    """What the expression finds in a stretch, by characters or else by sound."""
-    found = written(pattern).search(place.text[low:high])
-    if found is None and sound:
+    """What the expression finds in a stretch of its zone, by characters or else by sound."""
+    found = None
+    if may_stand(pattern, place):
+        found = written(pattern).search(place.text[low:high])
+    if found is None and sound and may_stand(pattern, place, by_sound=True):
         found = heard(pattern).search(place.codes[low:high])
     return None if found is None else place.text[low + found.start() : low + found.end()]
 

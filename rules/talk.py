@@ -4,13 +4,22 @@ import re
 
 from rules.denial import OWN_WILL, STILL_THREAT, TURNING
 from rules.glance import Zone
-from rules.place import AFTER, FAR, Place, reason, search, written
+from rules.place import (
+    AFTER,
+    FAR,
+    TALK_AFTER,
+    TALK_BEFORE,
+    Place,
+    may_stand,
+    reason,
+    search,
+    watch,
+    written,
+)
 from rules.signs import Look
 from rules.talked_about import SPOKEN_OF_AFTER, SPOKEN_OF_BEFORE
 
-_TALK_BEFORE, _TALK_AFTER = 40, 48
-"""Characters before and after a match in which words are introduced or judged."""
-
+_BOTH = (False, True)
 _ASKED = (
     "(?:您|你)?(?:是)?(?:想)?(?:问|担心|害怕|听说|听到|遇到|遇见|碰到|收到过?|反映|"
     "提到)|(?:有没有|是否有|有无)[^。\n]{0,4}?(?:人|员工|同事|坐席|催收员)|有(?:没有)?谁|是不是有人|谁(?:跟|对|说|告诉)|哪位|哪个"
@@ -76,7 +85,9 @@ def reported(place: Place) -> str | None:
         return None
     said = search(_OTHERS_SAID, place, low, place.start, sound=False)
     said = said or search(_OTHERS_SAID_BY_SOUND, place, low, place.start)
-    apology = written(_APOLOGY).search(place.text[turn_low:turn_high])
+    apology = None
+    if may_stand(_APOLOGY, place):
+        apology = written(_APOLOGY).search(place.text[turn_low:turn_high])
     if said and not written(_RELAYED).search(between):
         own = re.search("(?:我|我们)(?:跟你|跟您|已经)?说", between)
         if apology or (own is None and _asks_or_distances(place, between)):
@@ -111,14 +122,14 @@ _JUDGED_INSIDE = "(?:那|这)(?:都|可)?是?(?:犯法|违法|违规|骗人)"
 
 def spoken_of(place: Place) -> str | None:
     """Clear words that are talked about: they are judged after, or introduced as another's."""
-    turn = place.turn_after(_TALK_AFTER)
+    turn = place.turn_after(TALK_AFTER)
     if search(STILL_THREAT, place, place.end, turn):
         return None
     judged = search(SPOKEN_OF_AFTER, place, place.end, turn, sound=False)
     judged = judged or search(_JUDGED_INSIDE, place, place.start, place.end, sound=False)
     if judged and not written(_WILL_ALL_THE_SAME).search(judged):
         return reason("spoken of", judged, place)
-    low = place.before(_TALK_BEFORE)
+    low = place.before(TALK_BEFORE)
     told = search(SPOKEN_OF_BEFORE, place, low, place.start, sound=False)
     if told is None:
         return None
@@ -146,7 +157,7 @@ _DIRECT = (
 
 def education(place: Place) -> str | None:
     """Clear teaching: what the law forbids, and the neutral course of a court case."""
-    low, high = place.before(_TALK_BEFORE), place.after(AFTER)
+    low, high = place.before(TALK_BEFORE), place.after(AFTER)
     before = place.text[low : place.start]
     direct = written(_DIRECT).search(place.text[low:high])
     if direct or search(STILL_THREAT, place, place.end, high):
@@ -186,28 +197,31 @@ def advice(place: Place) -> str | None:
     return None
 
 
-_BOTH = (False, True)
-QUESTION_LOOKS = (
+QUESTION_LOOKS = watch(
     Look(_PLAIN_QUESTION, Zone.LATER, 5),
     *(Look(_ASKED, Zone.BEFORE, FAR, by_sound=by_sound) for by_sound in _BOTH),
 )
-REPORTED_LOOKS = (
+REPORTED_LOOKS = watch(
     Look(_OTHERS_SAID, Zone.BEFORE, FAR),
-    Look(_OTHERS_SAID_BY_SOUND, Zone.BEFORE, FAR, by_sound=True),
+    *(Look(_OTHERS_SAID_BY_SOUND, Zone.BEFORE, FAR, by_sound=by_sound) for by_sound in _BOTH),
     Look(_APOLOGY, Zone.TURN_ROUND),
 )
-SPOKEN_OF_LOOKS = (
-    Look(SPOKEN_OF_AFTER, Zone.LATER, _TALK_AFTER),
+SPOKEN_OF_LOOKS = watch(
+    Look(SPOKEN_OF_AFTER, Zone.LATER, TALK_AFTER),
     Look(_JUDGED_INSIDE, Zone.INSIDE),
-    Look(SPOKEN_OF_BEFORE, Zone.BEFORE, _TALK_BEFORE),
+    Look(SPOKEN_OF_BEFORE, Zone.BEFORE, TALK_BEFORE),
 )
-EDUCATION_LOOKS = tuple(
-    Look(pattern, Zone.BEFORE, _TALK_BEFORE, by_sound=by_sound)
-    for pattern in (_STATUTE, _COURT_COURSE)
-    for by_sound in _BOTH
+EDUCATION_LOOKS = watch(
+    *(
+        Look(pattern, Zone.BEFORE, TALK_BEFORE, by_sound=by_sound)
+        for pattern in (_STATUTE, _COURT_COURSE)
+        for by_sound in _BOTH
+    )
 )
-ADVICE_LOOKS = tuple(
-    Look(pattern, Zone.BEFORE, FAR, by_sound=by_sound)
-    for pattern in (_IF_MET, _WARD_OFF)
-    for by_sound in _BOTH
+ADVICE_LOOKS = watch(
+    *(
+        Look(pattern, Zone.BEFORE, FAR, by_sound=by_sound)
+        for pattern in (_IF_MET, _WARD_OFF)
+        for by_sound in _BOTH
+    )
 )

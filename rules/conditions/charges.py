@@ -77,12 +77,12 @@ _SOON = 3
 
 def _answers(context: ContactContext, asked: list[Span]) -> Iterator[Span]:
     soon = {ask.turn + n for ask in asked for n in range(1, _SOON + 1)}
-    return (span_of(part) for part in parts_of(context) if part[1] in soon)
+    return (
+        span_of(part) for part in parts_of(context) if part[1] in soon and holds_figure(part[2])
+    )
 
 
 def _wrong_figures(context: ContactContext, text: str, *, about_charges: bool) -> Iterator[_Wrong]:
-    if not holds_figure(text):
-        return
     balance = context.case.balance if context.case else None
     excess = Decimal(str(context.parameters["excess"]))
     sums = amounts(text)

@@ -10,7 +10,7 @@ from rules import guards
 from rules.document import Side
 from rules.events import Segment, Speaker
 from rules.glance import Zone
-from rules.place import Place
+from rules.place import EVERYTHING, Place, watch
 from rules.signs import Look, as_heard, glance_at, ways_of
 
 TALKS = Path(__file__).parent / "good_calls" / "dialogues.yaml"
@@ -34,13 +34,13 @@ def test_no_guard_that_objects_is_left_unasked() -> None:
     talks = yaml.safe_load(TALKS.read_text("utf-8"))
     lines = [turn["c"] for talk in talks for turn in talk.get("turns", ()) if "c" in turn]
     side = side_of([*lines[::40], *DENIALS * 2])
-    glance, every = glance_at(list(guards.LOOKS.values())), (1 << len(guards.LOOKS)) - 1
     objected, asked = dict.fromkeys(guards.LOOKS, 0), 0
     for start in range(1, len(side.text) - 6):
         place = Place(side, start, start + 5, ((start, start + 2), (start + 3, start + 5)))
-        asked += glance.tells(side.field, start, place.end, every).bit_count()
-        for name in guards.LOOKS:
+        for name, looks in guards.LOOKS.items():
+            place.told = EVERYTHING
             objection = guards.GUARDS[name](place)
+            asked += place.look(looks) > 0
             told = guards.first_objection(place, frozenset({name}))
             assert told == (objection and (name, objection)), side.text[start - 9 : start + 20]
             objected[name] += objection is not None
@@ -90,3 +90,10 @@ def test_a_glance_sees_its_zones_alone_and_hears_homophones() -> None:
     assert glance.tells(side.field, at, at + 1, 0b001111) == 0b001010
     with pytest.raises(IndexError):
         glance.tells(side.field, at, len(side.text) + 1, 1)
+
+
+def test_an_expression_is_looked_for_in_one_zone_alone() -> None:
+    look = Look("用来试的话", Zone.BEFORE, 9)
+    assert watch(look) == watch(look)
+    with pytest.raises(ValueError, match="one zone"):
+        watch(look._replace(zone=Zone.AFTER))
