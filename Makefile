@@ -21,7 +21,7 @@ SPOKEN = $(if $(filter file,$(origin CORPUS)),hegui/demo_data,$(CORPUS))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv lock demo serve test check lint fix migrate \
-	bench-alerts bench-evidence bench-ingest bench-rules bench-sealing bench-speech eval eval-speech fuzz-audio fuzz-api clean
+	bench-alerts bench-evidence bench-ingest bench-rules bench-sealing bench-speech eval eval-speech reader fuzz-audio fuzz-api clean
 
 help: ## list these verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ bench-speech: venv ## processor seconds for a second of call, by engine
 
 eval: venv ## how much of the labelled examples the packs find, and what they flag wrongly
 	@mkdir -p var && $(BIN)/python -m hegui.evaluation $(CORPUS) --page docs/accuracy.md > var/eval.jsonl
+
+reader: venv ## train the second reader of the pack anew (hegui/reading/lines and more; docs/reading.md)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m hegui.reading
 
 eval-speech: venv ## character errors and violations found by codec and engine, speakers told apart (CORPUS=DIR)
 	@mkdir -p var && $(BIN)/python -m hegui.evaluation.speech $(SPOKEN) $(EVAL_ARGS) > var/eval-speech.jsonl

@@ -1,9 +1,10 @@
 """The words of one contact: turns, normal form, syllable codes, the way back to the raw text."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 from operator import attrgetter, gt
 from typing import NamedTuple
 
@@ -83,6 +84,11 @@ class Side:
     def _piece(self, number: int) -> _Piece:
         segment, turn = self.pieces[number]
         return _Piece(segment, self._piece_starts[number], turn)
+
+    def stretches(self) -> list[tuple[int, int]]:
+        """Start and end of each piece in the normal form."""
+        cuts = [bisect_left(self._starts, start) for start in self._piece_starts]
+        return list(pairwise((*cuts, len(self.text))))
 
     def turn_span(self, place: int) -> tuple[int, int]:
         """Start and end of the turn round a place of the normal form, its breaks left out."""

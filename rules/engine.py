@@ -9,10 +9,9 @@ from typing import Any
 from rules.citation import may_cite
 from rules.compose import Agenda, Scene
 from rules.context import ContactContext, Span
-from rules.document import Voice
 from rules.events import Case, Channel, Interaction, Mode, Segment, Speaker
 from rules.flaws import flaws_of, talked
-from rules.hearing import SURE_ROLE, Candidate, Hearing, Hit, is_unsure, overlap
+from rules.hearing import Candidate, Hearing, Hit, is_unsure, overlap
 from rules.legible import PLAIN, SHAKY, misheard_before
 from rules.model import (
     Audio,
@@ -34,6 +33,7 @@ from rules.rule import (
     Rule,
     SequenceCondition,
 )
+from rules.second import gated_of, second_reading
 from rules.standing import settled
 from rules.timeline import SHANGHAI, in_zone
 
@@ -43,7 +43,6 @@ SURE_MATCH = 0.8
 UNSAID = frozenset({"institution_not_named", "employee_not_named", "recording_not_mentioned"})
 """Facts that are words which were not heard."""
 
-SURE_SUGGESTION = 0.5
 Suggestions = Mapping[tuple[str, str], Sequence[Suggestion]]
 
 
@@ -54,6 +53,7 @@ class _Ledger:
     pack: Pack
     history: CaseHistory
     parameters: dict[str, dict[str, Any]]
+    reads: bool
     hearings: dict[tuple[str, str], Hearing] = field(default_factory=dict)
     memory: dict[str, Any] = field(default_factory=dict)
 
@@ -87,13 +87,16 @@ def evaluate(
     *,
     parameters: Overrides | None = None,
     suggestions: Suggestions | None = None,
+    reader: bool = True,
 ) -> tuple[Verdict, ...]:
     """One verdict for each contact of the history, in its order; the same bytes for the same input.
 
-    `suggestions` by (agency id, interaction id). Raises `ParameterError` for tenant values that a
-    rule does not allow, and nothing else.
+    `suggestions` by (agency id, interaction id); the pack's own reader, where it has one, is asked
+    as well unless `reader` is false. Raises `ParameterError` for tenant values that a rule does not
+    allow, and nothing else.
     """
-    ledger = _Ledger(pack, history, resolve(pack, parameters) if parameters else _defaults(pack))
+    values = resolve(pack, parameters) if parameters else _defaults(pack)
+    ledger = _Ledger(pack, history, values, reader)
     starts = [version.as_of for version in history.versions]
     return tuple(
         _check(
@@ -160,9 +163,15 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
             hits += item.check(scene)
         if hits:
             found += _findings(rule, hits, values, hearing)
-    found += _suggested(ledger.pack, hearing, suggestions.get(contact.key, ()), found, day)
+    second = second_reading(
+        ledger.pack.reader if ledger.reads else None,
+        hearing,
+        found,
+        suggestions.get(contact.key, ()),
+        lambda: _in_force(ledger, interaction, day),
+    )
     found = settled(
-        _cited(ledger.pack, found, day, case),
+        _cited(ledger.pack, second, day, case),
         interaction,
         (version.case for version in ledger.history.versions),
         missing=_unsaid(ledger.pack),
@@ -201,6 +210,17 @@ def _cited(pack: Pack, found: Sequence[Finding], day: date, case: Case | None) -
 def applies(rule: Rule, interaction: Interaction, day: date) -> bool:
     """Whether the rule is in force on that day and about such a contact."""
     return _is_about(rule, interaction) and rule.binds(day)
+
+
+def _in_force(ledger: _Ledger, interaction: Interaction, day: date) -> list[Rule]:
+    """The rules about words that bind such a contact on that day."""
+    return [
+        rule
+        for rule in ledger.pack.rules
+        if is_about_words(rule)
+        and applies(rule, interaction, day)
+        and ledger.parameters[rule.id].get("enabled") is not False
+    ]
 
 
 def _is_about(rule: Rule, interaction: Interaction) -> bool:
@@ -393,85 +413,6 @@ def _unheard(interaction: Interaction, audio: Audio) -> bool:
         audio.state == "none"
         and interaction.transcript is None
         and interaction.mode is not Mode.NOTICE
-    )
-
-
-def _suggested(
-    pack: Pack,
-    hearing: Hearing,
-    suggestions: Iterable[Suggestion],
-    found: Sequence[Finding],
-    day: date,
-) -> list[Finding]:
-    """As reviews: what a second reader suggests on gated words, where no finding says it yet."""
-    wanted = tuple(suggestions)
-    if not wanted:
-        return []
-    gated = {segment for segment, _ in gated_of(hearing)}
-    kept: list[Finding] = []
-    for suggestion in sorted(
-        wanted, key=lambda s: (s.segment, s.char_start, s.char_end, s.family, s.reason)
-    ):
-        rule = _rule_of_family(pack, suggestion.family, hearing.contact.interaction, day)
-        if rule is None or suggestion.segment not in gated or suggestion.score < SURE_SUGGESTION:
-            continue
-        segment = hearing.document.segments[suggestion.segment]
-        start, end = max(0, suggestion.char_start), min(suggestion.char_end, len(segment.text))
-        if start >= end or any(
-            f.rule.startswith(suggestion.family) and f.segment == suggestion.segment for f in found
-        ):
-            continue
-        heard = segment.text[start:end]
-        kept.append(
-            Finding(
-                rule=rule.id,
-                articles=rule.articles,
-                severity=rule.severity,
-                disposition=Disposition.REVIEW,
-                why=f"A second reader suggests {rule.title.en.lower()}: {suggestion.reason}",
-                why_zh=f"辅助判读提示可能涉及“{rule.title.zh}”，须人工确认：{suggestion.reason}",
-                speaker=segment.speaker,
-                quote=heard,
-                heard=heard,
-                segment=suggestion.segment,
-                char_start=start,
-                char_end=end,
-                start=segment.start,
-                end=segment.end,
-                match="suggested",
-                confidence=min(1.0, max(0.0, suggestion.score)),
-            )
-        )
-    return kept
-
-
-def _rule_of_family(pack: Pack, family: str, interaction: Interaction, day: date) -> Rule | None:
-    """The first rule about words of the family that is in force on that day."""
-    return next(
-        (
-            r
-            for r in pack.rules
-            if r.family == family and is_about_words(r) and applies(r, interaction, day)
-        ),
-        None,
-    )
-
-
-def gated_of(hearing: Hearing) -> tuple[tuple[int, str], ...]:
-    """What a second reader may see: trusted segments, surely the collector's, none cleared."""
-    cleared = {
-        candidate.span.segment
-        for candidate in hearing.candidates()
-        if candidate.cleared_by is not None and candidate.voice is Voice.COLLECTOR
-    }
-    return tuple(
-        (n, segment.text)
-        for n, segment in enumerate(hearing.document.segments)
-        if segment.speaker is Speaker.COLLECTOR
-        and segment.trusted
-        and segment.role_score >= SURE_ROLE
-        and segment.text.strip()
-        and n not in cleared
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from rules import compile as compiled
-from rules import grammar, needs, program, rule, sow
+from rules import grammar, needs, program, reader, rule, sow
 from rules.document import Voice
 from rules.grammar import Words
 from rules.match import Matcher
@@ -41,7 +41,7 @@ _KINDS = {
         *(rule.AnyCondition, rule.AllCondition, rule.NotCondition, rule.Step, rule.Binding),
         *(rule.SequenceCondition, rule.RepeatedCondition, rule.AbsentCondition, rule.Article),
         *(rule.FactsCondition, rule.FindingsCondition, rule.Parameter, rule.Tests, rule.Rule),
-        *(rule.NotChecked, rule.Pack),
+        *(rule.NotChecked, rule.Pack, reader.Reader, reader.Weights),
     )
 }
 

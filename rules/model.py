@@ -92,7 +92,10 @@ class CaseHistory:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What a second reader proposes for a gated utterance; it can only become `review`."""
+    """What a second reader proposes for a gated utterance; it can only become `review`.
+
+    `rule` is the likeliest one of the family; by default the first one in force.
+    """
 
     family: str
     segment: int
@@ -100,6 +103,8 @@ class Suggestion:
     char_end: int
     score: float
     reason: str
+    reason_zh: str = ""
+    rule: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,9 @@ from rules.match import Matcher
 from rules.model import Disposition, Severity
 from rules.normalise import plain
 from rules.quota import check_quota
+from rules.reader import FILE as READER_FILE
+from rules.reader import Reader as SecondReader
+from rules.reader import ReaderError, read_reader
 from rules.rule import (
     Condition,
     NotChecked,
@@ -68,7 +71,7 @@ def parse(files: Mapping[str, str]) -> Pack:
     """
     draft = Draft()
     sheets = {}
-    for name in sorted(files):
+    for name in sorted(files.keys() - {READER_FILE}):
         sheet = read(name, files[name], draft.problems)
         if sheet is not None:
             sheets[name] = sheet
@@ -89,6 +92,7 @@ def parse(files: Mapping[str, str]) -> Pack:
         _not_checked(sheet, draft)
     _versions(draft)
     check_followed(draft)
+    second = _second_reader(files, draft)
     if draft.problems:
         raise PackError(
             tuple(sorted(draft.problems, key=lambda p: (p.file, p.line, p.column, p.message)))
@@ -110,7 +114,19 @@ def parse(files: Mapping[str, str]) -> Pack:
         idioms=_idioms(list(sheets.values()), draft),
         untrusted_limit=limit,
         not_checked=tuple(sorted(draft.not_checked, key=lambda item: item.id)),
+        reader=second,
     )
+
+
+def _second_reader(files: Mapping[str, str], draft: Draft) -> SecondReader | None:
+    """The second reader that comes with the pack; none where it brings none."""
+    if READER_FILE not in files:
+        return None
+    try:
+        return read_reader(files[READER_FILE])
+    except ReaderError as error:
+        draft.problems.append(Problem(READER_FILE, 1, 1, str(error)))
+        return None
 
 
 def _digest(files: Mapping[str, str]) -> str:

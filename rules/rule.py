@@ -8,6 +8,7 @@ from typing import Any
 from rules.document import Voice
 from rules.match import Matcher
 from rules.model import Disposition, Severity
+from rules.reader import Reader
 from rules.unless import Unless
 
 
@@ -286,5 +287,6 @@ class Pack:
     idioms: Any
     untrusted_limit: float = 0.4
     not_checked: tuple[NotChecked, ...] = ()
+    reader: Reader | None = None
     memory: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What follows from the pack alone and is worked out when it is first asked for."""

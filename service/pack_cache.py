@@ -17,7 +17,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 import rules
-from rules import field, glance, normalise, plausible, trail, walk, weigh
+from rules import field, glance, normalise, plausible, tally, trail, walk, weigh
 from rules.image import ImageError, from_bytes, to_bytes
 
 KEPT = 4
@@ -26,7 +26,7 @@ KEPT = 4
 _LIBRARIES = ("daachorse", "numpy", "opencc", "orjson", "pypinyin", "pyyaml")
 _OTHERS_WRITE = 0o022
 
-_MODULES = field, glance, normalise, walk, plausible, trail, weigh
+_MODULES = field, glance, normalise, walk, plausible, tally, trail, weigh
 BUILT = frozenset(module.DIGEST for module in _MODULES)
 """The digests of the sources that the compiled modules were built with: one, if all is well."""
 

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hegui.evaluation.anew import Anew, MissingLibraryError
 from hegui.evaluation.audio import heard_corpus, recorded
 from hegui.evaluation.corpus import Corpus, read_corpus
 from hegui.evaluation.folds import pack_files
@@ -44,18 +45,24 @@ def main(
     files = pack_files()
     pack = parse(files)
     evaluation = Evaluation(pack.name, pack.digest)
+    anew = Anew(files)
     for folder in corpora:
         corpus = read_corpus(folder)
         heard = _heard(folder, corpus, cache, engine) if audio and _has_audio(folder) else None
         with _console.status(folder.name) as status:
-            evaluation.tracks += evaluate_corpus(
-                pack,
-                corpus,
-                files=files if folds else None,
-                heard=heard,
-                recorded=recorded(folder) if heard else frozenset(),
-                on_step=status.update,
-            )
+            try:
+                evaluation.tracks += evaluate_corpus(
+                    pack,
+                    corpus,
+                    files=files if folds else None,
+                    anew=anew,
+                    heard=heard,
+                    recorded=recorded(folder) if heard else frozenset(),
+                    on_step=status.update,
+                )
+            except MissingLibraryError as error:
+                _console.print(str(error))
+                raise typer.Exit(1) from error
         if mistakes:
             _list_mistakes(evaluation, corpus)
     for track in evaluation.tracks:

@@ -7,12 +7,14 @@ from importlib import resources
 
 import yaml
 
+from hegui.evaluation.anew import Anew
 from hegui.evaluation.baselines import collector_texts
 from hegui.evaluation.corpus import Corpus
 from rules import evaluate, parse
 from rules.events import Interaction
 from rules.history import build_histories
 from rules.normalise import plain
+from rules.reader import FILE as READER
 
 FOLDS = 5
 NEVER = "龘" * 6
@@ -50,8 +52,8 @@ def phrases(files: Mapping[str, str]) -> set[str]:
     Whole patterns and branches of patterns without gap, class or bracket, and lexicon words.
     """
     found: set[str] = set()
-    for text in files.values():
-        for node in _spoken_nodes(text):
+    for name, text in files.items():
+        for node in _spoken_nodes(text) if name != READER else ():
             found.update(_branches(str(node.value)))
     return found
 
@@ -63,7 +65,9 @@ def without_phrases(files: Mapping[str, str], gone: Iterable[str]) -> dict[str, 
     def change(phrase: str) -> str:
         return NEVER if _squeezed(phrase) in unwanted else phrase
 
-    return {name: _rewritten(text, change) for name, text in files.items()}
+    return {
+        name: text if name == READER else _rewritten(text, change) for name, text in files.items()
+    }
 
 
 def held_out_phrases(files: Mapping[str, str], corpus: Corpus) -> list[set[str]]:
@@ -87,18 +91,21 @@ def held_out_phrases(files: Mapping[str, str], corpus: Corpus) -> list[set[str]]
 
 
 def report_held_out(
-    files: Mapping[str, str], corpus: Corpus
+    files: Mapping[str, str], corpus: Corpus, anew: Anew | None = None
 ) -> tuple[dict[str, set[str]], list[int]]:
     """The rules reported on each fold by the pack without the phrases that only this fold holds.
 
-    Returns them by interaction id, and how many phrases each fold lost.
+    Its second reader is trained anew without the cases of the fold, where it saw them. Returns
+    them by interaction id, and how many phrases each fold lost.
     """
     fold = fold_of_cases(corpus)
     histories = build_histories(corpus.events, corpus.audio)
     found: dict[str, set[str]] = {}
     held = held_out_phrases(files, corpus)
     for place, gone in enumerate(held):
-        pack = parse(without_phrases(files, gone))
+        cases = [case_id for case_id, number in fold.items() if number == place]
+        kept = without_phrases(files, gone)
+        pack = parse((anew or Anew(files)).files_without(kept, corpus, cases))
         for case_id, history in histories.items():
             if fold[case_id] == place:
                 for verdict in evaluate(pack, history):

@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
+from hegui.evaluation.anew import Anew
 from hegui.evaluation.baselines import keywords, plain_keywords, segmented_keywords
 from hegui.evaluation.corpus import Corpus
 from hegui.evaluation.folds import report_held_out
@@ -64,18 +65,21 @@ class Evaluation:
     tracks: list[Track] = field(default_factory=list)
 
 
-def report_findings(pack: Pack, corpus: Corpus) -> dict[str, list[Finding]]:
-    """What the engine finds, by interaction id; an empty list where it finds nothing."""
+def report_findings(pack: Pack, corpus: Corpus, *, reader: bool = True) -> dict[str, list[Finding]]:
+    """What the engine finds, by interaction id; an empty list where it finds nothing.
+
+    With `reader` false the pack's second reader is not asked.
+    """
     found: dict[str, list[Finding]] = {}
     for history in build_histories(corpus.events, corpus.audio).values():
-        for verdict in evaluate(pack, history):
+        for verdict in evaluate(pack, history, reader=reader):
             found.setdefault(verdict.interaction_id, []).extend(verdict.findings)
     return found
 
 
-def report_rules(pack: Pack, corpus: Corpus) -> dict[str, set[str]]:
-    """The rules that the engine reports, by interaction id."""
-    return _rules(report_findings(pack, corpus))
+def report_rules(pack: Pack, corpus: Corpus, *, reader: bool = True) -> dict[str, set[str]]:
+    """The rules that the engine reports, by interaction id; see `report_findings`."""
+    return _rules(report_findings(pack, corpus, reader=reader))
 
 
 def _rules(found: Mapping[str, list[Finding]], *, alone: bool = False) -> dict[str, set[str]]:
@@ -117,13 +121,15 @@ def evaluate_corpus(
     corpus: Corpus,
     *,
     files: Mapping[str, str] | None = None,
+    anew: Anew | None = None,
     heard: Corpus | None = None,
     recorded: frozenset[str] = frozenset(),
     on_step: Callable[[str], None] = lambda _: None,
 ) -> list[Track]:
     """Score the engine on the clean text and under noise, beside both baselines.
 
-    `files` are the texts that the pack was made from; with them the folds run. `heard` is the
+    `files` are the texts that the pack was made from; with them the folds run, whose readers `anew`
+    trains. `heard` is the
     corpus through a speech engine; only `recorded` interactions and rules about words count there.
     The baselines are scored on the rules that their keyword list covers.
     """
@@ -146,13 +152,15 @@ def evaluate_corpus(
     on_step(f"{corpus.name}: text")
     findings = report_findings(pack, corpus)
     plain, alone = _rules(findings), _rules(findings, alone=True)
+    unread = report_rules(pack, corpus, reader=False)
     for part, keys in _parts(corpus, plain.keys()).items():
         add(f"text, all rules{part}", "hegui", plain, only=keys)
+        add(f"text, all rules, without the reader{part}", "hegui", unread, only=keys)
         add(f"text, violations alone{part}", "hegui", alone, only=keys)
     add("text, words", "hegui", plain, counted=spoken)
     if files is not None:
         on_step(f"{corpus.name}: folds")
-        found, lost = report_held_out(files, corpus)
+        found, lost = report_held_out(files, corpus, anew)
         note = f"phrases removed, by fold: {', '.join(map(str, lost))}"
         add("five-fold, held-out phrases removed", "hegui", found, note=note)
         add("five-fold, held-out phrases removed, words", "hegui", found, counted=spoken)

@@ -1,0 +1,1 @@
+"""Train the second reader: a linear model over n-grams that the pack carries with it."""

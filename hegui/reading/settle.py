@@ -1,0 +1,203 @@
+"""Settle from where on a family is suggested or doubted, by texts that nothing was fitted to.
+
+Each corpus is read by what was learned without it, and so is each part of everything else.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from hegui.evaluation.corpus import Corpus
+from hegui.evaluation.run import report_findings
+from hegui.evaluation.scoring import family_of
+from hegui.reading.examples import Example
+from hegui.reading.learn import Labels, Sheet
+from rules import Pack, evaluate
+from rules.fixture import build
+from rules.model import Disposition, Finding
+from rules.reader import CONFIDENCES, NEVER, is_mere
+from rules.tally import ONE
+
+PARTS = 4
+"""Into so many parts goes what belongs to no corpus; lines of one group stay together."""
+
+PRECISION = 0.8
+"""So many of the suggestions must be right, where the patterns find nothing."""
+
+LOSS = 0.005
+"""So many of the true families at most may go with the doubted ones."""
+
+FEW = 30
+"""A family with fewer examples that the patterns miss is as sure as all together."""
+
+DOUBTS = tuple(-n / 20 for n in range(4, 41))
+
+Found = Mapping[str, Mapping[str, bool]]
+"""By contact and family of which words are found, whether there is more than a mere review."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Margins in whole steps, for each family; see `rules.reader.Reader`."""
+
+    floors: tuple[int, ...]
+    doubts: tuple[int, ...]
+    steps: tuple[tuple[int, ...], ...]
+    report: tuple[str, ...] = ()
+
+
+def found_by_patterns(
+    pack: Pack,
+    examples: Iterable[Example],
+    corpora: Iterable[Corpus],
+    advance: Callable[[], None] = lambda: None,
+) -> Found:
+    """What the patterns alone find in each contact, in each lone line as said in a call."""
+    found: dict[str, dict[str, bool]] = {}
+    for corpus in corpora:
+        for name, findings in report_findings(pack, corpus, reader=False).items():
+            found[f"corpus/{corpus.name}/{name}"] = _families(findings)
+    for example in examples:
+        if not example.source.startswith("corpus/"):
+            party = "third_party" if example.to_third else "debtor"
+            entry = build(pack.rules[0], {"collector": example.text, "party": party})
+            verdict = evaluate(pack, entry.history, reader=False)[entry.index]
+            found[example.contact] = _families(verdict.findings)
+        advance()
+    return found
+
+
+def _families(findings: Iterable[Finding]) -> dict[str, bool]:
+    more: dict[str, bool] = {}
+    for finding in findings:
+        if finding.disposition is not Disposition.SIGNAL and finding.quote is not None:
+            family = family_of(finding.rule)
+            more[family] = more.get(family, False) or not is_mere(finding)
+    return more
+
+
+def part_of(example: Example) -> str:
+    """The part that is held out together with an example."""
+    if example.source.startswith("corpus/"):
+        return example.source
+    group = example.contact.rsplit("/", 1)[0]
+    return f"part {int(hashlib.sha256(group.encode()).hexdigest(), 16) % PARTS}"
+
+
+def held_out_margins(
+    sheet: Sheet, examples: Sequence[Example], labels: Sequence[Labels], tell: Callable[[str], None]
+) -> NDArray[np.float64]:
+    """The margin of each example for each label, of borders fitted without its part."""
+    parts = np.array([part_of(example) for example in examples])
+    margins = np.zeros((len(examples), len(labels)))
+    for part in sorted(set(parts)):
+        tell(f"without {part}")
+        away = parts == part
+        borders = sheet.fit([label.only(~away) for label in labels])
+        margins[away] = sheet.greatest(borders, away)
+    return margins
+
+
+@dataclass(frozen=True)
+class _Family:
+    """The contacts that tell of one family: margin, truth, and what the patterns find there."""
+
+    margins: NDArray[np.float64]
+    true: NDArray[np.bool_]
+    silent: NDArray[np.bool_]
+    mere: NDArray[np.bool_]
+    lawful: NDArray[np.bool_]
+
+
+def _family(
+    name: str,
+    examples: Sequence[Example],
+    margins: NDArray[np.float64],
+    label: Labels,
+    found: Found,
+) -> _Family:
+    contacts: dict[str, list[int]] = defaultdict(list)
+    for number, example in enumerate(examples):
+        contacts[example.contact].append(number)
+    rows = []
+    for contact, numbers in contacts.items():
+        true = bool(label.belongs[numbers].any())
+        if not true and not label.tells[numbers].all():
+            continue
+        said = found.get(contact, {})
+        lawful = not any(examples[n].wanted or examples[n].tolerated for n in numbers)
+        rows.append(
+            (margins[numbers].max(), true, name not in said, said.get(name) is False, lawful)
+        )
+    columns = list(zip(*rows, strict=True))
+    return _Family(np.array(columns[0]), *(np.array(column, dtype=bool) for column in columns[1:]))
+
+
+def settle(
+    names: Sequence[str],
+    examples: Sequence[Example],
+    margins: NDArray[np.float64],
+    labels: Sequence[Labels],
+    found: Found,
+    step: float,
+) -> Settled:
+    """Find the floors, doubts and steps of each family by margins of held-out examples."""
+    families = [
+        _family(name, examples, margins[:, n], labels[n], found) for n, name in enumerate(names)
+    ]
+    silent = [(f.margins[f.silent], f.true[f.silent]) for f in families]
+    together = _sureness(*map(np.concatenate, zip(*silent, strict=True)))
+    curves = [_sureness(*pair) if pair[1].sum() >= FEW else together for pair in silent]
+    steps = [[(log(c / (1 - c)) - b) / a for c in CONFIDENCES] for a, b in curves]
+    report, least = [], len(CONFIDENCES) - 1
+    for n, confidence in reversed(list(enumerate(CONFIDENCES))):
+        right, wrong, lawful = _counts(families, [one[n] for one in steps])
+        report.append(f"{confidence:.2f}: {right} right, {wrong} wrong, {lawful} of them lawful")
+        if right >= PRECISION * (right + wrong):
+            least = n
+    doubt, said = _doubt(families)
+    whole = [tuple(round(margin * ONE / step) for margin in one) for one in steps]
+    return Settled(
+        tuple(one[least] for one in whole),
+        tuple(round(doubt * ONE / step) for _ in whole),
+        tuple(whole),
+        (*report, f"suggested from {CONFIDENCES[least]:.2f} on", *said),
+    )
+
+
+def _sureness(margins: NDArray[np.float64], true: NDArray[np.bool_]) -> tuple[float, float]:
+    """Slope and start of the log odds that so great a margin is right (Platt 1999)."""
+    curve = LogisticRegression(C=1e3).fit(margins[:, None], true)
+    return max(1e-6, float(curve.coef_[0][0])), float(curve.intercept_[0])
+
+
+def _counts(families: Sequence[_Family], floors: Sequence[float]) -> tuple[int, int, int]:
+    """Where the patterns find nothing: suggestions right, wrong, and wrong of lawful talk."""
+    right = wrong = lawful = 0
+    for family, floor in zip(families, floors, strict=True):
+        told = family.silent & (family.margins >= floor)
+        right += int((told & family.true).sum())
+        wrong += int((told & ~family.true).sum())
+        lawful += int((told & ~family.true & family.lawful).sum())
+    return right, wrong, lawful
+
+
+def _doubt(families: Sequence[_Family]) -> tuple[float, list[str]]:
+    """The highest margin below which mere reviews may be dropped, and what that would cost."""
+    true = sum(int((family.true & ~family.silent).sum()) for family in families)
+    best, report = float(-NEVER), []
+    for border in sorted(DOUBTS):
+        lost = sum(int((f.mere & f.true & (f.margins < border)).sum()) for f in families)
+        gone = sum(int((f.mere & ~f.true & (f.margins < border)).sum()) for f in families)
+        if lost <= LOSS * true:
+            best = border
+            report = [
+                f"doubted below {border:.2f}: {lost} of {true} true families go, {gone} false"
+            ]
+    return best, report

@@ -1,0 +1,192 @@
+"""What the second reader adds to the findings of the patterns, and what it takes away."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from rules.document import Side, Voice
+from rules.events import Segment, Speaker
+from rules.hearing import SURE_ROLE, Hearing
+from rules.model import Disposition, Finding, Suggestion
+from rules.reader import THIRD_PARTIES, Reader, Reading, is_mere
+from rules.rule import Rule
+
+SURE_SUGGESTION = 0.5
+"""Suggestions less sure than this are left out."""
+
+
+def gated_of(hearing: Hearing) -> tuple[tuple[int, str], ...]:
+    """What a second reader may see: trusted segments, surely the collector's, none cleared."""
+    cleared = {
+        candidate.span.segment
+        for candidate in hearing.candidates()
+        if candidate.cleared_by is not None and candidate.voice is Voice.COLLECTOR
+    }
+    return tuple(
+        (n, segment.text)
+        for n, segment in enumerate(hearing.document.segments)
+        if segment.speaker is Speaker.COLLECTOR
+        and segment.trusted
+        and segment.role_score >= SURE_ROLE
+        and segment.text.strip()
+        and n not in cleared
+    )
+
+
+def second_reading(
+    reader: Reader | None,
+    hearing: Hearing,
+    found: list[Finding],
+    suggestions: Iterable[Suggestion],
+    in_force: Callable[[], Sequence[Rule]],
+) -> list[Finding]:
+    """The findings after a second look; without a reader, only those of a caller's are added.
+
+    `in_force` gives the rules about words that bind such a contact.
+    """
+    kept = found if reader is None else _believed(reader, hearing, found)
+    kept = kept + _reviews(suggestions, hearing, kept, in_force)
+    if reader is not None:
+        kept = kept + _reviews(_suggested(reader, hearing, kept, in_force), hearing, kept, in_force)
+    return kept
+
+
+def _believed(reader: Reader, hearing: Hearing, found: list[Finding]) -> list[Finding]:
+    """The findings without those families that rest on mere reviews and that the reader doubts.
+
+    Where words are badly written down it doubts nothing.
+    """
+    more = {_family_of(finding) for finding in found if not is_mere(finding)}
+    mere = {_family_of(finding) for finding in found} - more
+    if not mere or not _is_clear(hearing):
+        return found
+    side = hearing.document.side(Voice.COLLECTOR)
+    to_third = _is_to_third(hearing)
+    gone = {family for family in mere if reader.doubted(side, family, to_third=to_third)}
+    return [finding for finding in found if _family_of(finding) not in gone]
+
+
+def _suggested(
+    reader: Reader,
+    hearing: Hearing,
+    found: Sequence[Finding],
+    in_force: Callable[[], Sequence[Rule]],
+) -> list[Suggestion]:
+    """At most one suggestion for each family of the rules in force of which no words are found.
+
+    None of a segment that breaks another rule beyond doubt: that one is looked at anyway.
+    """
+    if not hearing.document.speaks(Voice.COLLECTOR):
+        return []
+    side = hearing.document.side(Voice.COLLECTOR)
+    readings = reader.read(side, to_third=_is_to_third(hearing))
+    if not readings or not _is_clear(hearing):
+        return []
+    rules = in_force()
+    known = {_family_of(finding) for finding in found if finding.quote is not None}
+    wanted = {rule.family for rule in rules} - known
+    readings = [reading for reading in readings if reading.family in wanted]
+    gated = {segment for segment, _ in gated_of(hearing)} if readings else set()
+    gated -= {f.segment for f in found if f.disposition is Disposition.VIOLATION}
+    best: dict[str, Reading] = {}
+    for reading in readings:
+        biased = hearing.document.segments[reading.segment].biased
+        if reading.segment in gated and not biased:
+            held = best.get(reading.family, reading)
+            best[reading.family] = max(held, reading, key=_sureness)
+    return [_suggestion(reader, hearing, side, reading, rules) for reading in best.values()]
+
+
+def _sureness(reading: Reading) -> tuple[float, int]:
+    """The surest first, of equals the first one said."""
+    return reading.confidence, -reading.segment
+
+
+def _family_of(finding: Finding) -> str:
+    """The letters of its rule before the dash."""
+    return finding.rule.split("-", 1)[0]
+
+
+def _is_to_third(hearing: Hearing) -> bool:
+    return hearing.contact.interaction.party.role.value in THIRD_PARTIES
+
+
+def _is_clear(hearing: Hearing) -> bool:
+    """Whether it is clear who says what in the contact, and the words are legible."""
+    limit = hearing.pack.untrusted_limit
+    return not (
+        hearing.contact.audio.untrusted_share > limit or hearing.unsure() or hearing.garbled
+    )
+
+
+def _suggestion(
+    reader: Reader, hearing: Hearing, side: Side, reading: Reading, rules: Sequence[Rule]
+) -> Suggestion:
+    start, end, words = reader.place(side, reading)
+    span = hearing.document.span(Voice.COLLECTOR, start, end)
+    own = [rule.id for rule in rules if rule.family == reading.family]
+    named = ", ".join(f"“{word}”" for word in words)
+    return Suggestion(
+        reading.family,
+        span.segment,
+        span.char_start,
+        span.char_end,
+        reading.confidence,
+        f"no pattern finds it, but it reads like it, most of all by {named}.",
+        f"未命中任何句式，但整体措辞相近，主要依据：{''.join(f'“{word}”' for word in words)}。",
+        reader.likely(side, reading, own),
+    )
+
+
+def _reviews(
+    suggestions: Iterable[Suggestion],
+    hearing: Hearing,
+    found: Sequence[Finding],
+    in_force: Callable[[], Sequence[Rule]],
+) -> list[Finding]:
+    """As reviews: what is suggested of gated words, where no finding says it yet."""
+    wanted = sorted(suggestions, key=_order)
+    if not wanted:
+        return []
+    gated = {segment for segment, _ in gated_of(hearing)}
+    kept = []
+    for suggestion in wanted:
+        own = [rule for rule in in_force() if rule.family == suggestion.family]
+        rule = next((rule for rule in own if rule.id == suggestion.rule), own[0] if own else None)
+        if rule is None or suggestion.segment not in gated or suggestion.score < SURE_SUGGESTION:
+            continue
+        text = hearing.document.segments[suggestion.segment].text
+        start, end = max(0, suggestion.char_start), min(suggestion.char_end, len(text))
+        if start < end and not any(
+            f.rule.startswith(suggestion.family) and f.segment == suggestion.segment for f in found
+        ):
+            place = replace(suggestion, char_start=start, char_end=end)
+            kept.append(_review(rule, place, hearing.document.segments[suggestion.segment]))
+    return kept
+
+
+def _order(suggestion: Suggestion) -> tuple[int, int, int, str, str]:
+    place = suggestion.segment, suggestion.char_start, suggestion.char_end
+    return (*place, suggestion.family, suggestion.reason)
+
+
+def _review(rule: Rule, suggestion: Suggestion, segment: Segment) -> Finding:
+    heard = segment.text[suggestion.char_start : suggestion.char_end]
+    reason = suggestion.reason_zh or suggestion.reason
+    return Finding(
+        rule=rule.id,
+        articles=rule.articles,
+        severity=rule.severity,
+        disposition=Disposition.REVIEW,
+        why=f"A second reader suggests {rule.title.en.lower()}: {suggestion.reason}",
+        why_zh=f"辅助判读提示可能涉及“{rule.title.zh}”，须人工确认：{reason}",
+        speaker=segment.speaker,
+        quote=heard,
+        heard=heard,
+        segment=suggestion.segment,
+        char_start=suggestion.char_start,
+        char_end=suggestion.char_end,
+        start=segment.start,
+        end=segment.end,
+        match="suggested",
+        confidence=min(1.0, max(0.0, suggestion.score)),
+    )
