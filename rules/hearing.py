@@ -16,6 +16,7 @@ from rules.model import Contact, Disposition, Severity
 from rules.phonetic import encode
 from rules.place import Place
 from rules.rule import Entry, Pack, WordsCondition
+from rules.walk import Walk
 
 SURE_ROLE = 0.8
 """Speaker labels less sure than this can only ask for a review."""
@@ -137,12 +138,13 @@ def certainty(match: Match) -> float:
 class _Ear:
     """What is heard of one voice: its words, what was found in them, its turns."""
 
-    __slots__ = ("_idioms", "_pack", "own", "scan", "side", "voice")
+    __slots__ = ("_idioms", "_pack", "_walk", "own", "scan", "side", "voice")
 
     def __init__(self, pack: Pack, document: Document, voice: Voice) -> None:
         self.voice, self.side, self.own = voice, document.side(voice), document.own_turns(voice)
         self.scan: Scan = pack.matchers[voice].scan(self.side.field)
         self._idioms: list[tuple[int, int]] | None = None
+        self._walk: Walk | None = None
         self._pack = pack
 
     @property
@@ -153,6 +155,13 @@ class _Ear:
             found = known.find_overlapping(self.side.text) if known is not None else ()
             self._idioms = [(start, end) for start, end, _ in found]
         return self._idioms
+
+    @property
+    def walk(self) -> Walk:
+        """Reads in its words what cancels a match."""
+        if self._walk is None:
+            self._walk = self._pack.unless.walk(self.side.field)
+        return self._walk
 
     def place(self, match: Match) -> Place:
         """A match as guards look at it."""
@@ -246,7 +255,7 @@ class Hearing:
             low, high = side.turn_span(start)
             near = max(low - 1, start - UNLESS_REACH), min(high + 1, end + UNLESS_REACH)
             for key in entry.unless:
-                found = self.pack.unless.cancelling(key, side.field, near, (start, end))
+                found = self.pack.unless.cancelling(key, ear.walk, near, (start, end))
                 if found is not None:
                     return "unless", found
         if not entry.guards:

@@ -29,11 +29,15 @@ class Unless:
     def _table(self) -> Expressions:
         return self.wholes.expressions()
 
+    def walk(self, field: Field) -> Walk:
+        """Reads the patterns in one text."""
+        return Walk(self._table, field)
+
     def cancelling(
-        self, group: int, field: Field, within: tuple[int, int], match: tuple[int, int]
+        self, group: int, walk: Walk, within: tuple[int, int], match: tuple[int, int]
     ) -> str | None:
         """What a pattern of a group finds within a stretch that overlaps or touches the match."""
-        walk = Walk(self._table, field)
+        field = walk.field
         low, high = within
         for pattern, (by_sound, written) in zip(
             self.groups[group], self._starts[group], strict=True
