@@ -1,7 +1,7 @@
 """What the compiled modules share of `rules.field`."""
 
 cimport cython
-from libc.stdint cimport int32_t, uint16_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t
 
 cdef extern from *:
     """
@@ -56,9 +56,9 @@ cdef class Field:
     cdef readonly str text
     cdef readonly str codes
     cdef int size
-    cdef bint masked
+    cdef uint8_t* masked  # whether the turn round a place has been masked
     cdef uint16_t* units
     cdef View views[8]  # masked, by sound, backwards: a bit each
 
     cdef int _write(self, int view, str text) except -1
-    cdef int mask(self) except -1
+    cdef int mask(self, int place) except -1

@@ -5,8 +5,9 @@
 A text is read through `unit_at`, which knows no place outside of it, or after a look at its size.
 """
 
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from libc.string cimport memset
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from libc.stdint cimport uint8_t
+from libc.string cimport memcpy, memset
 
 from rules.numbers import NUMBER_REST, NUMBER_START, number_spans
 
@@ -52,7 +53,7 @@ cdef class Field:
         cdef int n
         if len(text) != len(codes) or len(text) > 0x7FFFFF0:
             raise ValueError("a text and its codes are of one length, and not endless")
-        self.text, self.codes, self.size, self.masked = text, codes, len(text), False
+        self.text, self.codes, self.size, self.masked = text, codes, len(text), NULL
         self.units = <uint16_t*>PyMem_Malloc(8 * (self.size + 1) * sizeof(uint16_t))
         if self.units == NULL:
             raise MemoryError
@@ -64,6 +65,7 @@ cdef class Field:
 
     def __dealloc__(self):
         PyMem_Free(self.units)
+        PyMem_Free(self.masked)
 
     cdef int _write(self, int view, str text) except -1:
         """Note a text and its reverse."""
@@ -79,24 +81,29 @@ cdef class Field:
             backwards[self.size - at] = character
         return 0
 
-    cdef int mask(self) except -1:
-        """Note the text once more with each number as marks, which a search finds at once."""
-        cdef list spans
-        cdef int view, start, end, at
+    cdef int mask(self, int place) except -1:
+        """Note the turn round a place with each number as marks, which a search finds at once."""
+        cdef int view, start, end, at, low = place, high = place
+        cdef const uint16_t* text = self.views[0].units
         cdef uint16_t mark
-        if self.masked:
+        if self.masked == NULL:
+            self.masked = <uint8_t*>PyMem_Calloc(self.size + 1, 1)
+            if self.masked == NULL:
+                raise MemoryError
+            memcpy(<void*>self.views[4].units, text, 4 * <size_t>self.size * sizeof(uint16_t))
+        if place >= self.size or self.masked[place]:
             return 0
-        spans = number_spans(self.text)
-        for view in range(4):
-            for at in range(self.size):
-                (<uint16_t*>self.views[4 + view].units)[at] = self.views[view].units[at]
-        for start, end in spans:
-            if not 0 <= start < end <= self.size:
+        while low > 0 and text[low - 1] != TURN:
+            low -= 1
+        while high < self.size and text[high] != TURN:
+            high += 1
+        memset(self.masked + low, 1, high - low)
+        for start, end in number_spans(self.text, low, high):
+            if not low <= start < end <= high:
                 raise IndexError("a number outside of the text")
             for at in range(start, end):
                 mark = START if at == start else REST
                 for view in (4, 6):
                     (<uint16_t*>self.views[view].units)[at] = mark
                     (<uint16_t*>self.views[view + 1].units)[self.size - 1 - at] = mark
-        self.masked = True
         return 0

@@ -46,9 +46,9 @@ _ANY = re.compile(
 )
 
 
-def number_spans(text: str) -> list[tuple[int, int]]:
-    """Stretches of normal-form text that any builtin may match, in order."""
-    return [found.span() for found in _ANY.finditer(text)]
+def number_spans(text: str, low: int, high: int) -> list[tuple[int, int]]:
+    """Stretches of part of a normal-form text that any builtin may match, in order."""
+    return [found.span() for found in _ANY.finditer(text, low, high)]
 
 
 @lru_cache(maxsize=4096)

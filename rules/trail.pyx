@@ -196,7 +196,7 @@ cdef class Trail(Walk):
             if end < 0:
                 return 0
         if view & 4:
-            self.field.mask()
+            self.field.mask(start)
         if not self._read(core, start, end, view):
             return 0
         if offset < 0 and not machine.side[trigger] and self._is_written(trigger, start):

@@ -1,6 +1,6 @@
 """Read conditions: what a rule's `when`, a cue or a step of a sequence says."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -8,7 +8,7 @@ from rules.compile import Compiled, Style
 from rules.conditions import FACTS
 from rules.document import Voice
 from rules.events import PartyRole
-from rules.grammar import PatternError, Words, parse_pattern
+from rules.grammar import Item, PatternError, Words, parse_pattern
 from rules.guards import GUARDS, OPTIONAL, SOFTENING
 from rules.model import Disposition, Severity
 from rules.rule import (
@@ -236,7 +236,8 @@ class Reader:
             self.bad(value, f"in pattern {say!r} at character {error.column + 1}: {error}")
             return
         self.patterns[voice] += [
-            Compiled(draft.condition, draft.entry, items, draft.style) for items in alternatives
+            Compiled(draft.condition, draft.entry, items, draft.style)
+            for items in _distinct(alternatives)
         ]
 
     def entry(
@@ -435,3 +436,8 @@ class Reader:
             self.bad(value, "must be a mapping of zh and en")
             return Title("", "")
         return Title(data["zh"], data["en"])
+
+
+def _distinct(alternatives: Iterable[tuple[Item, ...]]) -> Iterable[tuple[Item, ...]]:
+    """Those that are not like an earlier one, by all that they are made of."""
+    return {repr(items): items for items in alternatives}.values()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import rules
+from rules.engine import explain
 from rules.image import MAGIC, ImageError, from_bytes, to_bytes
 from service.pack_cache import BUILT, KEPT, compiled, key_of, refuse_stale
 from service.packs import load_pack
@@ -45,6 +46,17 @@ def test_a_pack_from_the_cache_gives_the_same_verdicts_byte_for_byte(tmp_path: P
         verdict = verdict_of(first, call(("collector", said)))
         assert repr(verdict_of(second, call(("collector", said)))) == repr(verdict)
     assert any(verdict_of(second, call(("collector", said))).findings for said in SAID)
+
+
+def test_ways_of_saying_that_are_alike_are_one_in_a_parsed_and_in_a_kept_pack() -> None:
+    doubled = RULES.replace(" 的? (一条)? {limb}", " 的? (一条)? {limb}|打断 你的腿|打断 你的腿")
+    pack = rules.parse(FILES | {"thr.yaml": doubled})
+    (contact,) = call(("collector", "打断你的腿")).contacts
+
+    explained = [explain(held, contact) for held in (pack, from_bytes(to_bytes(pack)))]
+
+    # The words with classes, and the doubled ones once.
+    assert [[found.match.quote for found in each] for each in explained] == [["打断你的腿"] * 2] * 2
 
 
 def test_the_product_s_own_pack_is_the_same_from_its_image() -> None:
