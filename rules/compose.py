@@ -195,23 +195,15 @@ class Agenda:
             else:
                 self._together.setdefault(min(keys), []).append((number, keys))
 
-    def of(self, set_off: AbstractSet[int], day: date) -> list[tuple[Rule, list[Item]]]:
-        """The rules of a day, and what may hold of each where these `words` conditions may."""
+    def of(self, set_off: AbstractSet[int], day: date) -> list[Item]:
+        """What may hold of the rules of a day where these `words` conditions may, rule by rule."""
         numbers = set(self._always)
         for key in set_off & self._by_key.keys():
             numbers.update(self._by_key[key])
         for key in set_off & self._together.keys():
             numbers.update([number for number, keys in self._together[key] if keys <= set_off])
-        found: list[tuple[Rule, list[Item]]] = []
-        last = None
-        for number in sorted(numbers & self._bound_on(day)):
-            item = self._items[number]
-            if item[0] is last:
-                found[-1][1].append(item)
-            else:
-                last = item[0]
-                found.append((last, [item]))
-        return found
+        items = self._items
+        return [items[number] for number in sorted(numbers & self._bound_on(day))]
 
     def _bound_on(self, day: date) -> frozenset[int]:
         """The numbers of what is in force on that day."""

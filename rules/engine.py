@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any
 
 from rules.citation import may_cite
-from rules.compose import Agenda, Scene
+from rules.compose import Agenda, Item, Scene
 from rules.context import ContactContext, Span
 from rules.events import Case, Channel, Interaction, Mode, Segment, Speaker
 from rules.flaws import flaws_of, talked
@@ -153,16 +153,7 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
     )
     scene = Scene(hearing, context, unknown, found)
     asked = _rules_about(ledger.pack, interaction).of(hearing.set_off, day)
-    for rule, items in asked:
-        values = ledger.parameters[rule.id]
-        if values.get("enabled") is False:
-            continue
-        context.parameters = values
-        hits: list[Hit] = []
-        for item in items:
-            hits += item.check(scene)
-        if hits:
-            found += _findings(rule, hits, values, hearing)
+    _ask(asked, ledger.parameters, scene, found)
     second = second_reading(
         ledger.pack.reader if ledger.reads else None,
         hearing,
@@ -175,9 +166,7 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
         interaction,
         (version.case for version in ledger.history.versions),
         missing=_unsaid(ledger.pack),
-        words=lambda: hearing.words(
-            key for _, items in asked for item in items for key in item.keys
-        ),
+        words=lambda: hearing.words(key for item in asked for key in item.keys),
     )
     found.sort(key=_place)
     outcome, reasons = _outcome(ledger.pack, contact, hearing, found, unknown)
@@ -191,6 +180,29 @@ def _check(ledger: _Ledger, index: int, case: Case | None, suggestions: Suggesti
         pack_digest=ledger.pack.digest,
         untrusted_share=contact.audio.untrusted_share,
     )
+
+
+def _ask(
+    asked: Iterable[Item],
+    parameters: Mapping[str, Mapping[str, Any]],
+    scene: Scene,
+    found: list[Finding],
+) -> None:
+    """Add what each rule finds; its items follow one another."""
+    context = scene.context
+    rule: Rule | None = None
+    hits: list[Hit] = []
+    for item in asked:
+        if item.rule is not rule:
+            if hits and rule:
+                found += _findings(rule, hits, context.parameters, scene.hearing)
+                hits = []
+            rule = item.rule
+            context.parameters = parameters[rule.id]
+        if context.parameters.get("enabled") is not False:
+            hits += item.check(scene)
+    if hits and rule:
+        found += _findings(rule, hits, context.parameters, scene.hearing)
 
 
 def _cited(pack: Pack, found: Sequence[Finding], day: date, case: Case | None) -> list[Finding]:
