@@ -5,10 +5,21 @@ from dataclasses import replace
 
 from rules.document import Side, Voice
 from rules.events import Segment, Speaker
-from rules.hearing import SURE_ROLE, Hearing
+from rules.hearing import SURE_ROLE, Hearing, Hit
 from rules.model import Disposition, Finding, Suggestion
+from rules.quota import parts
 from rules.reader import THIRD_PARTIES, Reader, Reading, is_mere
-from rules.rule import Rule
+from rules.rule import (
+    AllCondition,
+    AnyCondition,
+    Condition,
+    CueCondition,
+    NotCondition,
+    RepeatedCondition,
+    Rule,
+    SequenceCondition,
+    WordsCondition,
+)
 
 SURE_SUGGESTION = 0.5
 """Suggestions less sure than this are left out."""
@@ -87,6 +98,7 @@ def _suggested(
     readings = [reading for reading in readings if reading.family in wanted]
     gated = {segment for segment, _ in gated_of(hearing)} if readings else set()
     gated -= {f.segment for f in found if f.disposition is Disposition.VIOLATION}
+    readings = [reading for reading in readings if not _is_known(reading, hearing, rules)]
     best: dict[str, Reading] = {}
     for reading in readings:
         biased = hearing.document.segments[reading.segment].biased
@@ -94,6 +106,56 @@ def _suggested(
             held = best.get(reading.family, reading)
             best[reading.family] = max(held, reading, key=_sureness)
     return [_suggestion(reader, hearing, side, reading, rules) for reading in best.values()]
+
+
+def _is_known(reading: Reading, hearing: Hearing, rules: Sequence[Rule]) -> bool:
+    """Whether the patterns of the family know these words, or an excuse for any.
+
+    They found nothing: so the facts of the case make true what was said, or the talk excuses it.
+    """
+    for rule in rules:
+        if rule.family == reading.family:
+            pointed, excuses = _heard_by(rule.when)
+            if any(_hits(hearing, part) for part in excuses) or any(
+                hit.span is not None and hit.span.segment == reading.segment
+                for part in pointed
+                for hit in _hits(hearing, part)
+            ):
+                return True
+    return False
+
+
+def _heard_by(condition: Condition) -> tuple[list[Condition], list[Condition]]:
+    """The words that a condition would point at, and those that must not be there."""
+    pointed: list[Condition] = []
+    excuses: list[Condition] = []
+    match condition:
+        case WordsCondition() | CueCondition():
+            pointed = [condition]
+        case NotCondition(part=part):
+            excuses = [each for each in parts(part) if isinstance(each, CueCondition)]
+        case AnyCondition(parts=inner):
+            found = list(map(_heard_by, inner))
+            pointed = [each for own, _ in found for each in own]
+            excuses = [each for _, own in found for each in own]
+        case AllCondition(parts=inner):
+            pointed = _heard_by(inner[0])[0]
+            excuses = [each for part in inner for each in _heard_by(part)[1]]
+        case SequenceCondition(steps=steps, carrier=carrier):
+            pointed = _heard_by(steps[carrier].part)[0]
+            negative = [NotCondition(step.part) for step in steps if step.negative]
+            excuses = [each for part in negative for each in _heard_by(part)[1]]
+        case RepeatedCondition(part=part):
+            pointed, excuses = _heard_by(part)
+    return pointed, excuses
+
+
+def _hits(hearing: Hearing, condition: Condition) -> tuple[Hit, ...]:
+    """Where words or a cue hold."""
+    if isinstance(condition, CueCondition):
+        own = hearing.pack.cues.get(condition.name)
+        return () if own is None else hearing.hits(own)
+    return hearing.hits(condition) if isinstance(condition, WordsCondition) else ()
 
 
 def _sureness(reading: Reading) -> tuple[float, int]:

@@ -30,10 +30,11 @@ FEWEST = 20
 """A name with fewer examples is not learned."""
 
 HEAVIEST = 127
-LINE = 96
+LINE = 4096
+"""Characters of a line; nobody reads them."""
 
-NEVER_READ = frozenset({"CMP-02", "SIG-01", "IDN-02", "IDN-03"})
-"""Signals of the other side, and what openings lack: words of the collector alone do not tell."""
+NEVER_READ = frozenset({"CMP-02", "SIG-01", "IDN-02", "IDN-03", "FAL-02"})
+"""Signals of the other side, what openings lack, sums: a collector's words alone do not tell."""
 
 BY_WORDS = frozenset({"TPC-04", "TPC-06"})
 """Rules that ask about facts, too, and yet show in what is said to others."""
