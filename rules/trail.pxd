@@ -45,14 +45,14 @@ cdef class Seeds:
 cdef class Trail(Walk):
     cdef Machine machine
     cdef readonly dict conditions
-    cdef Ints found, parts, around, asked
+    cdef Ints found, parts, around, asked, seen, ready
     cdef int low, high, cost, off
 
     cdef int _listen(self) except -1
     cdef int _go_through(self, Seeds seeds, const View* text, int low, int high) except -1
-    cdef int _look_up(
-        self, Seeds seeds, const View* text, uint64_t head, int size, int end
-    ) except -1
+    cdef int _sift(self, Seeds seeds, const View* text, int low, int high) except -1
+    cdef int _look_up(self, Seeds seeds, const View* text) except -1
+    cdef int _follow(self, Seeds seeds) except -1
     cdef int _try(self, const int32_t* entry, int place) except -1
     cdef bint _is_written(self, int trigger, int start) except -1
     cdef bint _may_be_meant(self, const int32_t* lead, int trigger, int start, int end) except -1

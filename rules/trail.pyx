@@ -29,6 +29,17 @@ STRETCH = 1 << 13
 SLIPS = 2
 """Syllables of a word that may be off, if it is still to be heard."""
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define FETCH(place) __builtin_prefetch(place)
+    #else
+    #define FETCH(place)
+    #endif
+    """
+    void fetch "FETCH" (const void*) noexcept
+
+cdef int _STEPS = 64  # characters that are gone through before what they announce is followed
 cdef int _MOST = MAX_SEEDS, _STRETCH = STRETCH, _SLIPS = SLIPS, _FACTOR = FACTOR, _HASHES = HASHES
 cdef int _LONG = _STRETCHABLE, _PART = ord(_PART_MARK), _KNOWN = KNOWN, _SPARSE = SPARSE
 cdef uint64_t _SCATTER = SCATTER
@@ -96,6 +107,15 @@ cdef class Machine:
             raise ValueError("tables that do not fit together")
 
 
+cdef inline uint64_t _head(const View* text, int end, int size) noexcept:
+    """By what a string is known whose last characters, so many, end there."""
+    cdef uint64_t found = <uint64_t>size << (16 * _KNOWN)
+    cdef int n
+    for n in range(size):
+        found |= <uint64_t>text.units[end - 1 - n] << (16 * n)
+    return found
+
+
 cdef class Trail(Walk):
     """Where patterns stand in a text, if by their words alone: all their steps can be taken."""
 
@@ -103,6 +123,7 @@ cdef class Trail(Walk):
         super().__init__(machine.table, field)
         self.machine, self.conditions = machine, {}
         self.found, self.parts, self.asked, self.around = Ints(), Ints(), Ints(), Ints()
+        self.seen, self.ready = Ints(), Ints()
         cdef int low, high
         self.asked.make(machine.patterns)
         self._listen()
@@ -141,38 +162,80 @@ cdef class Trail(Walk):
 
     cdef int _go_through(self, Seeds seeds, const View* text, int low, int high) except -1:
         """Follow what ends in a stretch of the text."""
-        cdef uint64_t head
-        cdef int at, n, size
-        for at in range(low + 1, high + 1):
-            for size in range(min(_KNOWN, at), 0, -1):
-                if seeds.sizes >> size & 1:
-                    head = <uint64_t>size << (16 * _KNOWN)
-                    for n in range(size):
-                        head |= <uint64_t>text.units[at - 1 - n] << (16 * n)
-                    self._look_up(seeds, text, head, size, at)
+        cdef int end
+        while low < high:
+            end = min(low + _STEPS, high)
+            self.seen.size = self.ready.size = 0
+            self._sift(seeds, text, low, end)
+            self._look_up(seeds, text)
+            self._follow(seeds)
+            low = end
         return 0
 
-    cdef int _look_up(
-        self, Seeds seeds, const View* text, uint64_t head, int size, int end
-    ) except -1:
-        """Follow what the strings announce that end so and stand before a place."""
-        cdef uint64_t number = head * _SCATTER
-        cdef uint64_t sign = number >> (64 - seeds.bits - _SPARSE)
-        cdef Py_ssize_t row, n, tail, more
-        if not seeds.signs[sign >> 3] >> (sign & 7) & 1:
-            return 0
-        number >>= 64 - seeds.bits
-        for row in range(seeds.buckets[number], seeds.buckets[number + 1]):
-            if seeds.heads[row] != head:
-                continue
-            tail = seeds.rests[row]
-            more = seeds.rests[row + 1] - tail
-            for n in range(more):
-                if unit_at(text, end - size - 1 - n) != seeds.tails[tail + n]:
-                    break
-            else:
-                for n in range(seeds.first[row], seeds.first[row + 1]):
-                    self._try(&seeds.entries[n, 0], end - size - more)
+    cdef int _sift(self, Seeds seeds, const View* text, int low, int high) except -1:
+        """Note where a string may end, as far as the signs tell, and in which bucket it would be.
+
+        What is needed next is fetched at once, here and below: the tables are far larger than
+        what a processor keeps at hand.
+        """
+        cdef uint64_t number, sign
+        cdef int at, size
+        for at in range(low + 1, high + 1):
+            for size in range(min(_KNOWN, at), 0, -1):
+                if not seeds.sizes >> size & 1:
+                    continue
+                number = _head(text, at, size) * _SCATTER
+                sign = number >> (64 - seeds.bits - _SPARSE)
+                if seeds.signs[sign >> 3] >> (sign & 7) & 1:
+                    number >>= 64 - seeds.bits
+                    fetch(&seeds.buckets[number])
+                    self.seen.push(at)
+                    self.seen.push(size)
+                    self.seen.push(<int32_t>number)
+        return 0
+
+    cdef int _look_up(self, Seeds seeds, const View* text) except -1:
+        """Note what the strings announce that stand there, and where each begins."""
+        cdef const int32_t* at = self.seen.at
+        cdef Py_ssize_t row, n, m, tail, more, count = self.seen.size // 3
+        cdef uint64_t head
+        for n in range(count):
+            row = seeds.buckets[at[3 * n + 2]]
+            if row < seeds.heads.shape[0]:
+                fetch(&seeds.heads[row])
+                fetch(&seeds.first[row])
+        for n in range(count):
+            head = _head(text, at[0], at[1])
+            for row in range(seeds.buckets[at[2]], seeds.buckets[at[2] + 1]):
+                if seeds.heads[row] != head:
+                    continue
+                tail = seeds.rests[row]
+                more = seeds.rests[row + 1] - tail
+                for m in range(more):
+                    if unit_at(text, at[0] - at[1] - 1 - m) != seeds.tails[tail + m]:
+                        break
+                else:
+                    for m in range(seeds.first[row], seeds.first[row + 1]):
+                        fetch(&seeds.entries[m, 0])
+                        self.ready.push(<int32_t>m)
+                        self.ready.push(<int32_t>(at[0] - at[1] - more))
+            at += 3
+        return 0
+
+    cdef int _follow(self, Seeds seeds) except -1:
+        """Try all that was announced."""
+        cdef Machine machine = self.machine
+        cdef const int32_t* at = self.ready.at
+        cdef const int32_t* lead
+        cdef Py_ssize_t n, count = self.ready.size // 2
+        for n in range(count):
+            fetch(&machine.leads[seeds.entries[at[2 * n], 0], 0])
+        for n in range(count):
+            lead = &machine.leads[seeds.entries[at[2 * n], 0], 0]
+            if lead[3] >= 0:
+                fetch(&machine.glances[lead[3], 0])
+        for n in range(count):
+            self._try(&seeds.entries[at[2 * n], 0], at[2 * n + 1])
         return 0
 
     cdef int _try(self, const int32_t* entry, int place) except -1:
