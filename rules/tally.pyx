@@ -12,6 +12,16 @@ from libc.string cimport memset
 
 from rules.field cimport SOURCE_DIGEST
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define hegui_fetch(place) __builtin_prefetch(place)
+    #else
+    #define hegui_fetch(place) ((void) 0)
+    #endif
+    """
+    void fetch "hegui_fetch"(void* place) noexcept nogil
+
 from rules.normalise import HARD as _HARD, SOFT as _SOFT, TURN as _TURN
 
 DIGEST = SOURCE_DIGEST.decode("ascii")
@@ -35,6 +45,7 @@ cdef enum:
     EDGE = 1
     HIGHEST = 3  # n-grams of characters
     HIGHEST_BY_SOUND = 3
+    AHEAD = 12  # so many n-grams ahead their weights are asked of the memory
     SIEVE = 20  # bits of a key by which most of those that weigh nothing are known
 
 cdef Py_UCS4 SOFT_MARK = ord(_SOFT)
@@ -54,6 +65,12 @@ cdef struct Slot:
     uint32_t key
     int32_t square  # of its rarity; 0 where the slot is empty
     int8_t row[16]
+
+
+cdef struct Sifted:
+    uint32_t key
+    int32_t at
+    int32_t crosses  # whether it reaches over the edge of a sentence
 
 
 cdef inline uint64_t mixed(uint64_t sum, uint32_t unit) noexcept nogil:
@@ -161,6 +178,8 @@ cdef class Tally:
     cdef uint8_t* sieve
     cdef uint64_t mask
     cdef readonly Py_ssize_t families
+    cdef Sifted* sifted
+    cdef Py_ssize_t room
     cdef Stream stream
 
     def __cinit__(self, const uint32_t[:] keys, const uint8_t[:] rarities, const int8_t[:, :] rows):
@@ -191,21 +210,54 @@ cdef class Tally:
     def __dealloc__(self):
         PyMem_Free(self.slots)
         PyMem_Free(self.sieve)
+        PyMem_Free(self.sifted)
 
     cdef inline Slot* after(self, Slot* slot) noexcept nogil:
         return self.slots if slot == self.slots + self.mask else slot + 1
 
+    cdef inline int passes(self, uint32_t key) noexcept nogil:
+        """Whether a key may weigh anything: 0 or 1."""
+        return self.sieve[key >> (35 - SIEVE)] >> (key >> (32 - SIEVE) & 7) & 1
+
     cdef inline Slot* slot(self, uint32_t key) noexcept nogil:
         """Where the weights of a key are; NULL where it weighs nothing."""
-        cdef Slot* slot
-        if not self.sieve[key >> (35 - SIEVE)] >> (key >> (32 - SIEVE) & 7) & 1:
-            return NULL
-        slot = self.slots + (key & self.mask)
+        cdef Slot* slot = self.slots + (key & self.mask)
         while slot.square:
             if slot.key == key:
                 return slot
             slot = self.after(slot)
         return NULL
+
+    cdef Py_ssize_t sift(self) except -1:
+        """Note the n-grams of the stream that may weigh anything, without asking the table yet."""
+        cdef Unit* units = self.stream.units
+        cdef Py_ssize_t size = self.stream.size, at, n, count = 0
+        cdef uint64_t by_char, by_code
+        cdef int32_t crosses
+        cdef Sifted* wider
+        if self.room < 5 * size + 2:
+            wider = <Sifted*>PyMem_Realloc(self.sifted, (10 * size + 2) * sizeof(Sifted))
+            if wider == NULL:
+                raise MemoryError
+            self.sifted, self.room = wider, 10 * size + 2
+        for at in range(size):
+            by_char, by_code, crosses = 0, 1, 0
+            for n in range(HIGHEST):
+                if at + n >= size:
+                    break
+                if n > 1 and units[at + n - 1].char == EDGE:
+                    crosses = 1
+                by_char = mixed(by_char, units[at + n].char)
+                by_code = mixed(by_code, units[at + n].code)
+                if n == 0 and units[at].char == EDGE:
+                    continue
+                # Written in any case and kept if the bit is set: no branch waits for the sieve.
+                self.sifted[count] = Sifted(<uint32_t>by_char, <int32_t>at, crosses)
+                count += self.passes(<uint32_t>by_char)
+                if 1 <= n < HIGHEST_BY_SOUND:
+                    self.sifted[count] = Sifted(<uint32_t>by_code, <int32_t>at, crosses)
+                    count += self.passes(<uint32_t>by_code)
+        return count
 
     cdef int weigh(self, const int32_t* biases, int64_t* best) except -1:
         """The greatest margin of each family, of any sentence or of all together."""
@@ -216,8 +268,7 @@ cdef class Tally:
         cdef int32_t near[WIDE]
         cdef int64_t near_norm = 0
         cdef Py_ssize_t at, n, begins = 0, sentences = 0, family
-        cdef uint64_t by_char, by_code
-        cdef bint crosses
+        cdef Py_ssize_t next = 0, count = self.sift()
         cdef Slot* found
         memset(sentence, 0, sizeof(sentence))
         memset(whole, 0, sizeof(whole))
@@ -237,31 +288,17 @@ cdef class Tally:
                 if at - begins > SHORT:
                     raised(sentence, biases, best)
                 begins = at
-            by_char, by_code, crosses = 0, 1, False
-            for n in range(HIGHEST):
-                if at + n >= size:
-                    break
-                if n > 1 and units[at + n - 1].char == EDGE:
-                    crosses = True
-                by_char = mixed(by_char, units[at + n].char)
-                by_code = mixed(by_code, units[at + n].code)
-                if n == 0 and units[at].char == EDGE:
-                    continue
-                found = self.slot(<uint32_t>by_char)
+            while next < count and self.sifted[next].at == at:
+                if next + AHEAD < count:
+                    fetch(self.slots + (self.sifted[next + AHEAD].key & self.mask))
+                found = self.slot(self.sifted[next].key)
                 if found != NULL:
-                    if crosses:
+                    if self.sifted[next].crosses:
                         counted(found, whole)
                     else:
                         noted(found, near)
                         near_norm += found.square
-                if 1 <= n < HIGHEST_BY_SOUND:
-                    found = self.slot(<uint32_t>by_code)
-                    if found != NULL:
-                        if crosses:
-                            counted(found, whole)
-                        else:
-                            noted(found, near)
-                            near_norm += found.square
+                next += 1
         if sentences > 1 and size - sentences > SHORT:
             raised(whole, biases, best)
         return 0
