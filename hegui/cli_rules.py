@@ -80,10 +80,12 @@ def rules_explain(
     ],
     pack: PackName = "collection",
 ) -> None:
-    """Show every match in these words, and which guard cleared it, if one did."""
-    from rules import explain
+    """Show every match in these words, which guard cleared it, and what the second reader adds."""
+    from rules import evaluate, explain
     from rules.events import EVENT, InteractionCompleted
+    from rules.history import build_histories
     from rules.model import Audio, Contact
+    from rules.second import DOUBTED
 
     segments = [
         {
@@ -114,6 +116,11 @@ def rules_explain(
             f" {candidate.why}\n"
         )
     sys.stdout.write(f"{len(candidates)} matches\n")
+    for history in build_histories([event]).values():
+        for finding in evaluate(found, history)[-1].findings:
+            if finding.match == "suggested" or finding.why.endswith(DOUBTED):
+                place = f"turn {finding.segment} “{finding.heard}”"
+                sys.stdout.write(f"{place}: {finding.rule}, review. {finding.why}\n")
 
 
 @rules.command("coverage")

@@ -9,6 +9,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
@@ -22,7 +23,7 @@ from rules.events import Speaker
 from rules.model import Disposition, Finding
 from rules.normalise import BREAKS, TURN_JOINT, normalise
 from rules.phonetic import encode
-from rules.tally import FAMILIES, Tally, features
+from rules.tally import FAMILIES, MOST, Tally, features
 
 FILE = "reader.yaml"
 VERSION = 1
@@ -102,13 +103,15 @@ class Reader:
     """What was learned of families, and within them of rules.
 
     `floors` are the margins from which on a family is suggested, `doubts` those below which a mere
-    review by words is not believed, and `steps` those of each confidence.
+    review by words is not believed, `softens` those below which a violation by words asks for a
+    review, and `steps` those of each confidence.
     """
 
     families: Weights
     rules: Weights
     floors: tuple[int, ...]
     doubts: tuple[int, ...]
+    softens: tuple[int, ...]
     steps: tuple[tuple[int, ...], ...]
 
     @cached_property
@@ -121,12 +124,13 @@ class Reader:
     def read(self, side: Side, *, to_third: bool) -> list["Reading"]:
         """What is to be suggested of the segments of a side, in their order."""
         text, codes = levelled(side.text, side.codes)
-        stretches = side.stretches()
+        windows = list(_windows(side))
+        stretches = [stretch for _, stretch in windows]
         floors = self._floors[to_third]
         return [
             Reading(
                 self.families.names[family],
-                side.pieces[number][0],
+                windows[number][0],
                 *stretches[number],
                 self.confidence(family, margin),
             )
@@ -138,15 +142,17 @@ class Reader:
         reached = sum(margin >= step for step in self.steps[family])
         return CONFIDENCES[reached - 1] if reached else 0.0
 
-    def doubted(self, side: Side, family: str, *, to_third: bool) -> bool:
-        """Whether the family is clearly in none of the segments of a side."""
+    def doubts_all(
+        self, side: Side, family: str, borders: Sequence[int], *, to_third: bool
+    ) -> bool:
+        """Whether the family lies below its border, `doubts` or `softens`, in all a side says."""
         if family not in self.families.names or (family in ONLY_TO_THIRD and not to_third):
             return False
         text, codes = levelled(side.text, side.codes)
-        border = self.doubts[self.families.names.index(family)]
+        border = borders[self.families.names.index(family)]
         return all(
             self.families.margins(text, codes, *stretch).get(family, -NEVER) < border
-            for stretch in side.stretches()
+            for _, stretch in _windows(side)
         )
 
     def likely(self, side: Side, reading: "Reading", names: Iterable[str]) -> str | None:
@@ -194,6 +200,13 @@ def levelled(text: str, codes: str) -> tuple[str, str]:
     return text.replace("您", "你"), codes.replace(pair[0], pair[1])
 
 
+def _windows(side: Side) -> Iterable[tuple[int, tuple[int, int]]]:
+    """The segments of a side, each with its start and end; a very long one part by part."""
+    for (segment, _), (start, end) in zip(side.pieces, side.stretches(), strict=True):
+        for first in range(start, end, MOST):
+            yield segment, (first, min(end, first + MOST))
+
+
 def _clauses(text: str, start: int, end: int) -> Iterable[tuple[int, int]]:
     """Start and end of what lies between the breaks of a stretch."""
     first = start
@@ -224,12 +237,14 @@ def read_reader(text: str) -> Reader:
             rules=_weights(data["rules"]),
             floors=_whole(data["floors"]),
             doubts=_whole(data["doubts"]),
+            softens=_whole(data["softens"]),
             steps=tuple(map(_whole, data["steps"])),
         )
     except (yaml.YAMLError, KeyError, TypeError, ValueError, zlib.error) as error:
         raise ReaderError(f"not a reader: {error}") from error
     count = len(reader.families.names)
-    if {len(reader.floors), len(reader.doubts), len(reader.steps)} != {count} or count > FAMILIES:
+    borders = reader.floors, reader.doubts, reader.softens, reader.steps
+    if any(len(border) != count for border in borders) or count > FAMILIES:
         raise ReaderError(f"a reader is of {FAMILIES} families at most, each with its figures")
     return reader
 
@@ -253,11 +268,27 @@ def _unpacked(block: str) -> bytes:
     return zlib.decompress(base64.b64decode(block))
 
 
-def is_mere(finding: Finding) -> bool:
-    """Whether a finding only asks for a look at words of the collector that a pattern found."""
-    return (
-        finding.disposition is Disposition.REVIEW
-        and finding.match in {"exact", "phonetic"}
-        and finding.speaker is Speaker.COLLECTOR
-        and not finding.facts
-    )
+class Standing(IntEnum):
+    """How a finding of words stands, the weakest first."""
+
+    MERE = 0
+    """It only asks for a look at words of the collector that a pattern found."""
+
+    BLAMED = 1
+    """The same, as a violation."""
+
+    KNOWN = 2
+    """It rests on more: on facts of the case, on another's words, on what was not said."""
+
+
+def standing_of(finding: Finding) -> Standing:
+    """How a finding stands."""
+    if (
+        finding.match not in {"exact", "phonetic"}
+        or finding.speaker is not Speaker.COLLECTOR
+        or finding.facts
+    ):
+        return Standing.KNOWN
+    if finding.disposition is Disposition.VIOLATION:
+        return Standing.BLAMED
+    return Standing.MERE if finding.disposition is Disposition.REVIEW else Standing.KNOWN

@@ -8,7 +8,7 @@ from rules.events import Segment, Speaker
 from rules.hearing import SURE_ROLE, Hearing, Hit
 from rules.model import Disposition, Finding, Suggestion
 from rules.quota import parts
-from rules.reader import THIRD_PARTIES, Reader, Reading, is_mere
+from rules.reader import THIRD_PARTIES, Reader, Reading, Standing, standing_of
 from rules.rule import (
     AllCondition,
     AnyCondition,
@@ -23,6 +23,9 @@ from rules.rule import (
 
 SURE_SUGGESTION = 0.5
 """Suggestions less sure than this are left out."""
+
+DOUBTED = "The second reader doubts it: a person must confirm it."
+DOUBTED_ZH = "辅助判读对此存疑，须人工确认。"
 
 
 def gated_of(hearing: Hearing) -> tuple[tuple[int, str], ...]:
@@ -62,18 +65,38 @@ def second_reading(
 
 
 def _believed(reader: Reader, hearing: Hearing, found: list[Finding]) -> list[Finding]:
-    """The findings without those families that rest on mere reviews and that the reader doubts.
+    """The findings as far as the reader believes them, where the words are well written down.
 
-    Where words are badly written down it doubts nothing.
+    A family of mere reviews that it doubts is dropped; a violation by words that it doubts asks
+    for a review.
     """
-    more = {_family_of(finding) for finding in found if not is_mere(finding)}
+    stands = [(finding, standing_of(finding)) for finding in found]
+    more = {_family_of(finding) for finding, standing in stands if standing is not Standing.MERE}
     mere = {_family_of(finding) for finding in found} - more
-    if not mere or not _is_clear(hearing):
+    blamed = {_family_of(finding) for finding, standing in stands if standing is Standing.BLAMED}
+    if not (mere or blamed) or not _is_clear(hearing):
         return found
     side = hearing.document.side(Voice.COLLECTOR)
     to_third = _is_to_third(hearing)
-    gone = {family for family in mere if reader.doubted(side, family, to_third=to_third)}
-    return [finding for finding in found if _family_of(finding) not in gone]
+    gone = {f for f in mere if reader.doubts_all(side, f, reader.doubts, to_third=to_third)}
+    soft = {f for f in blamed if reader.doubts_all(side, f, reader.softens, to_third=to_third)}
+    return [
+        _softened(finding)
+        if standing is Standing.BLAMED and _family_of(finding) in soft
+        else finding
+        for finding, standing in stands
+        if _family_of(finding) not in gone
+    ]
+
+
+def _softened(finding: Finding) -> Finding:
+    """For review, and why."""
+    return replace(
+        finding,
+        disposition=Disposition.REVIEW,
+        why=f"{finding.why} {DOUBTED}",
+        why_zh=f"{finding.why_zh}{DOUBTED_ZH}",
+    )
 
 
 def _suggested(

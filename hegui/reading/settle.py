@@ -21,7 +21,7 @@ from hegui.reading.learn import Labels, Sheet
 from rules import Pack, evaluate
 from rules.fixture import build
 from rules.model import Disposition, Finding
-from rules.reader import CONFIDENCES, NEVER, is_mere
+from rules.reader import CONFIDENCES, NEVER, Standing, standing_of
 from rules.tally import ONE
 
 PARTS = 4
@@ -33,13 +33,16 @@ PRECISION = 0.8
 LOSS = 0.005
 """So many of the true families at most may go with the doubted ones."""
 
+SOFTENED = 0.02
+"""So many of the true violations at most may become reviews with the doubted ones."""
+
 FEW = 30
 """A family with fewer examples that the patterns miss is as sure as all together."""
 
-DOUBTS = tuple(-n / 20 for n in range(4, 41))
+DOUBTS = tuple(-n / 20 for n in range(2, 41))
 
-Found = Mapping[str, Mapping[str, bool]]
-"""By contact and family of which words are found, whether there is more than a mere review."""
+Found = Mapping[str, Mapping[str, Standing]]
+"""By contact and family of which words are found, how the best of its findings stands."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Settled:
 
     floors: tuple[int, ...]
     doubts: tuple[int, ...]
+    softens: tuple[int, ...]
     steps: tuple[tuple[int, ...], ...]
     report: tuple[str, ...] = ()
 
@@ -59,7 +63,7 @@ def found_by_patterns(
     advance: Callable[[], None] = lambda: None,
 ) -> Found:
     """What the patterns alone find in each contact, in each lone line as said in a call."""
-    found: dict[str, dict[str, bool]] = {}
+    found: dict[str, dict[str, Standing]] = {}
     for corpus in corpora:
         for name, findings in report_findings(pack, corpus, reader=False).items():
             found[f"corpus/{corpus.name}/{name}"] = _families(findings)
@@ -73,13 +77,13 @@ def found_by_patterns(
     return found
 
 
-def _families(findings: Iterable[Finding]) -> dict[str, bool]:
-    more: dict[str, bool] = {}
+def _families(findings: Iterable[Finding]) -> dict[str, Standing]:
+    best: dict[str, Standing] = {}
     for finding in findings:
         if finding.disposition is not Disposition.SIGNAL and finding.quote is not None:
             family = family_of(finding.rule)
-            more[family] = more.get(family, False) or not is_mere(finding)
-    return more
+            best[family] = max(best.get(family, Standing.MERE), standing_of(finding))
+    return best
 
 
 def part_of(example: Example) -> str:
@@ -112,6 +116,7 @@ class _Family:
     true: NDArray[np.bool_]
     silent: NDArray[np.bool_]
     mere: NDArray[np.bool_]
+    blamed: NDArray[np.bool_]
     lawful: NDArray[np.bool_]
 
 
@@ -130,11 +135,10 @@ def _family(
         true = bool(label.belongs[numbers].any())
         if not true and not label.tells[numbers].all():
             continue
-        said = found.get(contact, {})
+        stands = found.get(contact, {}).get(name)
         lawful = not any(examples[n].wanted or examples[n].tolerated for n in numbers)
-        rows.append(
-            (margins[numbers].max(), true, name not in said, said.get(name) is False, lawful)
-        )
+        mere, blamed = stands is Standing.MERE, stands is Standing.BLAMED
+        rows.append((margins[numbers].max(), true, stands is None, mere, blamed, lawful))
     columns = list(zip(*rows, strict=True))
     return _Family(np.array(columns[0]), *(np.array(column, dtype=bool) for column in columns[1:]))
 
@@ -147,7 +151,7 @@ def settle(
     found: Found,
     step: float,
 ) -> Settled:
-    """Find the floors, doubts and steps of each family by margins of held-out examples."""
+    """Find the floors, doubts, softens and steps by margins of held-out examples."""
     families = [
         _family(name, examples, margins[:, n], labels[n], found) for n, name in enumerate(names)
     ]
@@ -161,13 +165,22 @@ def settle(
         report.append(f"{confidence:.2f}: {right} right, {wrong} wrong, {lawful} of them lawful")
         if right >= PRECISION * (right + wrong):
             least = n
-    doubt, said = _doubt(families)
+    known = sum(int((family.true & ~family.silent).sum()) for family in families)
+    doubt, gone = _border([(f.mere, f.true, f.margins) for f in families], LOSS * known)
+    blamed = sum(int((family.true & family.blamed).sum()) for family in families)
+    soft, softened = _border([(f.blamed, f.true, f.margins) for f in families], SOFTENED * blamed)
     whole = [tuple(round(margin * ONE / step) for margin in one) for one in steps]
     return Settled(
         tuple(one[least] for one in whole),
         tuple(round(doubt * ONE / step) for _ in whole),
+        tuple(round(soft * ONE / step) for _ in whole),
         tuple(whole),
-        (*report, f"suggested from {CONFIDENCES[least]:.2f} on", *said),
+        (
+            *report,
+            f"suggested from {CONFIDENCES[least]:.2f} on",
+            f"doubted below {doubt:.2f}: {gone[0]} of {known} true families go, {gone[1]} false",
+            f"softened below {soft:.2f}: {softened[0]} of {blamed} true ones, {softened[1]} false",
+        ),
     )
 
 
@@ -188,16 +201,19 @@ def _counts(families: Sequence[_Family], floors: Sequence[float]) -> tuple[int, 
     return right, wrong, lawful
 
 
-def _doubt(families: Sequence[_Family]) -> tuple[float, list[str]]:
-    """The highest margin below which mere reviews may be dropped, and what that would cost."""
-    true = sum(int((family.true & ~family.silent).sum()) for family in families)
-    best, report = float(-NEVER), []
+def _border(
+    told: Sequence[tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float64]]], most: float
+) -> tuple[float, tuple[int, int]]:
+    """The highest margin below which at most so many true ones lie, and how many true and false.
+
+    `told` holds of each family which of its contacts are meant, which are true, and the margins.
+    """
+    best, counts = float(-NEVER), (0, 0)
     for border in sorted(DOUBTS):
-        lost = sum(int((f.mere & f.true & (f.margins < border)).sum()) for f in families)
-        gone = sum(int((f.mere & ~f.true & (f.margins < border)).sum()) for f in families)
-        if lost <= LOSS * true:
-            best = border
-            report = [
-                f"doubted below {border:.2f}: {lost} of {true} true families go, {gone} false"
-            ]
-    return best, report
+        lost = sum(int((meant & true & (margins < border)).sum()) for meant, true, margins in told)
+        if lost <= most:
+            gone = sum(
+                int((meant & ~true & (margins < border)).sum()) for meant, true, margins in told
+            )
+            best, counts = border, (lost, gone)
+    return best, counts

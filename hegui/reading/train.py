@@ -146,9 +146,9 @@ def trained(
 
 
 def trained_like(text: str, material: Material, lines: str) -> str:
-    """A reader with the names, floors, doubts and steps of another one, and weights of its own."""
+    """A reader with the names and borders of another one, and weights of its own."""
     like = read_reader(text)
-    settled = Settled(like.floors, like.doubts, like.steps)
+    settled = Settled(like.floors, like.doubts, like.softens, like.steps)
     return written(learn(material, like), settled, lines, len(material.examples))
 
 
@@ -161,7 +161,7 @@ def _written(learned: Learned, settled: Settled, lines: str, count: int) -> Iter
     yield f"# Made by `make reader` from {count} utterances; do not edit. See docs/reading.md."
     yield f"reader: {VERSION}"
     yield f'lines: "{lines}"'
-    for key in ("floors", "doubts"):
+    for key in ("floors", "doubts", "softens"):
         yield f"{key}: {_listed(getattr(settled, key))}"
     yield "steps:"
     yield from (f"  - {_listed(steps)}" for steps in settled.steps)

@@ -5,7 +5,9 @@ from importlib.resources import files
 import numpy as np
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from hegui.cli import app
 from hegui.evaluation.anew import Anew
 from hegui.evaluation.corpus import Corpus, read_corpus
 from hegui.evaluation.folds import pack_files
@@ -60,7 +62,12 @@ def test_the_same_lines_make_the_same_bytes(pack: Pack) -> None:
         material = Material.of(some_lines(900), pack)
         learned = learn(material)
         names = learned.families.names
-        settled = Settled((0,) * len(names), (-900,) * len(names), (tuple(range(10)),) * len(names))
+        settled = Settled(
+            (0,) * len(names),
+            (-900,) * len(names),
+            (-800,) * len(names),
+            (tuple(range(10)),) * len(names),
+        )
         texts.append(written(learned, settled, lines_digest(), len(material.examples)))
     assert texts[0] == texts[1]
     reader = read_reader(texts[0])
@@ -115,3 +122,10 @@ def test_rows_are_of_length_one_and_know_only_what_is_met_twice() -> None:
     assert np.linalg.norm(rows[0]) == pytest.approx(1.0)
     assert set(vocabulary.keys.tolist()) <= set(texts[0]) | set(texts[1])
     assert sentences_of("你好。我们明天上门！行。") == ["我们明天上门"]
+
+
+def test_explaining_a_sentence_tells_what_the_reader_adds() -> None:
+    said = "楼下停的白车是你家的吧，夜里露天放着，油箱盖可不结实"
+    told = CliRunner().invoke(app, ["rules", "explain", said])
+    assert told.exit_code == 0
+    assert "review. A second reader suggests" in told.stdout.splitlines()[-1]
