@@ -74,7 +74,7 @@ def _believed(reader: Reader, hearing: Hearing, found: list[Finding]) -> list[Fi
     more = {_family_of(finding) for finding, standing in stands if standing is not Standing.MERE}
     mere = {_family_of(finding) for finding in found} - more
     blamed = {_family_of(finding) for finding, standing in stands if standing is Standing.BLAMED}
-    if not (mere or blamed) or not _is_clear(hearing):
+    if not (mere or blamed) or hearing.garbled or not _is_told_apart(hearing):
         return found
     side = hearing.document.side(Voice.COLLECTOR)
     to_third = _is_to_third(hearing)
@@ -107,13 +107,14 @@ def _suggested(
 ) -> list[Suggestion]:
     """At most one suggestion for each family of the rules in force of which no words are found.
 
-    None of a segment that breaks another rule beyond doubt: that one is looked at anyway.
+    None of a segment that breaks another rule beyond doubt: that one is looked at anyway. Badly
+    written down words are read like others: the reader learned from such, too.
     """
     if not hearing.document.speaks(Voice.COLLECTOR):
         return []
     side = hearing.document.side(Voice.COLLECTOR)
     readings = reader.read(side, to_third=_is_to_third(hearing))
-    if not readings or not _is_clear(hearing):
+    if not readings or not _is_told_apart(hearing):
         return []
     rules = in_force()
     known = {_family_of(finding) for finding in found if finding.quote is not None}
@@ -195,12 +196,10 @@ def _is_to_third(hearing: Hearing) -> bool:
     return hearing.contact.interaction.party.role.value in THIRD_PARTIES
 
 
-def _is_clear(hearing: Hearing) -> bool:
-    """Whether it is clear who says what in the contact, and the words are legible."""
+def _is_told_apart(hearing: Hearing) -> bool:
+    """Whether it is clear who says what in the contact, and that it was said."""
     limit = hearing.pack.untrusted_limit
-    return not (
-        hearing.contact.audio.untrusted_share > limit or hearing.unsure() or hearing.garbled
-    )
+    return not (hearing.contact.audio.untrusted_share > limit or hearing.unsure())
 
 
 def _suggestion(
