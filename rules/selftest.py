@@ -53,11 +53,14 @@ def selftest(pack: Pack) -> tuple[Failure, ...]:
 
 
 def check(pack: Pack, rule: Rule, entry: Any, *, fires: bool) -> str | None:
-    """What is wrong with one test entry; None where it passes."""
+    """What is wrong with one test entry; None where it passes.
+
+    The rule is asked alone: the second reader, which learns from such entries, is not.
+    """
     try:
         fixture = build(rule, entry)
         given = {rule.id: fixture.parameters} if fixture.parameters else None
-        verdict = evaluate(pack, fixture.history, parameters=given)[fixture.index]
+        verdict = evaluate(pack, fixture.history, parameters=given, reader=False)[fixture.index]
     except (
         EntryError,
         ValidationError,
