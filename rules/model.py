@@ -129,6 +129,11 @@ class Finding:
     confidence: float = 1.0
     facts: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def family(self) -> str:
+        """The letters of its rule before the dash."""
+        return self.rule.split("-", 1)[0]
+
     def as_dict(self) -> dict[str, Any]:
         """The finding as plain JSON values, absent fields left out, keys in a fixed order."""
         found: dict[str, Any] = {

@@ -71,9 +71,9 @@ def _believed(reader: Reader, hearing: Hearing, found: list[Finding]) -> list[Fi
     for a review.
     """
     stands = [(finding, standing_of(finding)) for finding in found]
-    more = {_family_of(finding) for finding, standing in stands if standing is not Standing.MERE}
-    mere = {_family_of(finding) for finding in found} - more
-    blamed = {_family_of(finding) for finding, standing in stands if standing is Standing.BLAMED}
+    more = {finding.family for finding, standing in stands if standing is not Standing.MERE}
+    mere = {finding.family for finding in found} - more
+    blamed = {finding.family for finding, standing in stands if standing is Standing.BLAMED}
     if not (mere or blamed) or hearing.garbled or not _is_told_apart(hearing):
         return found
     side = hearing.document.side(Voice.COLLECTOR)
@@ -81,11 +81,9 @@ def _believed(reader: Reader, hearing: Hearing, found: list[Finding]) -> list[Fi
     gone = {f for f in mere if reader.doubts_all(side, f, reader.doubts, to_third=to_third)}
     soft = {f for f in blamed if reader.doubts_all(side, f, reader.softens, to_third=to_third)}
     return [
-        _softened(finding)
-        if standing is Standing.BLAMED and _family_of(finding) in soft
-        else finding
+        _softened(finding) if standing is Standing.BLAMED and finding.family in soft else finding
         for finding, standing in stands
-        if _family_of(finding) not in gone
+        if finding.family not in gone
     ]
 
 
@@ -117,7 +115,7 @@ def _suggested(
     if not readings or not _is_told_apart(hearing):
         return []
     rules = in_force()
-    known = {_family_of(finding) for finding in found if finding.quote is not None}
+    known = {finding.family for finding in found if finding.quote is not None}
     wanted = {rule.family for rule in rules} - known
     readings = [reading for reading in readings if reading.family in wanted]
     gated = {segment for segment, _ in gated_of(hearing)} if readings else set()
@@ -185,11 +183,6 @@ def _hits(hearing: Hearing, condition: Condition) -> tuple[Hit, ...]:
 def _sureness(reading: Reading) -> tuple[float, int]:
     """The surest first, of equals the first one said."""
     return reading.confidence, -reading.segment
-
-
-def _family_of(finding: Finding) -> str:
-    """The letters of its rule before the dash."""
-    return finding.rule.split("-", 1)[0]
 
 
 def _is_to_third(hearing: Hearing) -> bool:

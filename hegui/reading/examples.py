@@ -11,6 +11,7 @@ import yaml
 import hegui
 from hegui.evaluation.corpus import Corpus, Expectation, read_corpus
 from hegui.evaluation.run import report_findings
+from hegui.evaluation.scoring import family_of
 from rules import Pack
 from rules.document import Document, Voice
 from rules.events import Interaction, Speaker
@@ -175,9 +176,9 @@ def _utterances(
         if segment.speaker is Speaker.COLLECTOR and segment.text.strip()
     ]
     for number, text in own:
-        here = {f.rule.split("-")[0] for f in findings if f.segment == number}
+        here = {f.family for f in findings if f.segment == number}
         wanted = frozenset(
-            rule for rule in expected.required if len(own) == 1 or rule.split("-")[0] in here
+            rule for rule in expected.required if len(own) == 1 or family_of(rule) in here
         )
         yield Example(
             text,

@@ -15,7 +15,6 @@ from sklearn.linear_model import LogisticRegression
 
 from hegui.evaluation.corpus import Corpus
 from hegui.evaluation.run import report_findings
-from hegui.evaluation.scoring import family_of
 from hegui.reading.examples import Example
 from hegui.reading.learn import Labels, Sheet
 from rules import Pack, evaluate
@@ -81,8 +80,8 @@ def _families(findings: Iterable[Finding]) -> dict[str, Standing]:
     best: dict[str, Standing] = {}
     for finding in findings:
         if finding.disposition is not Disposition.SIGNAL and finding.quote is not None:
-            family = family_of(finding.rule)
-            best[family] = max(best.get(family, Standing.MERE), standing_of(finding))
+            held = best.get(finding.family, Standing.MERE)
+            best[finding.family] = max(held, standing_of(finding))
     return best
 
 
